@@ -1,0 +1,46 @@
+/* CRC32C (Castagnoli polynomial 0x1EDC6F41, reflected), the checksum of every format of striate.
+ *
+ * A `crc` here is always a finished value, as RFC 3720 defines it (the inversions before and after are
+ * inside): extend(0, data) is the standard checksum of data, and extend(extend(0, a), b) that of a followed
+ * by b.
+ */
+#ifndef STRIATE_CRC32C_H
+#define STRIATE_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Hidden, also where it is declared: otherwise each use goes through the table for symbols of other
+ * libraries. */
+#define STRIATE_HIDDEN __attribute__((visibility("hidden")))
+
+typedef uint32_t striate_crc32c_function(uint32_t crc, const void *data, size_t size);
+
+/* Chosen when the library is loaded, by what the processor can do; never NULL. */
+extern STRIATE_HIDDEN striate_crc32c_function *striate_crc32c_implementation;
+/* 1 when the processor's CRC32C instruction is used. Fixed after loading. */
+extern STRIATE_HIDDEN int striate_crc32c_hardware;
+
+/* The implementation for every processor, eight table look-ups for eight bytes. Exported so that tests can
+ * compare. */
+STRIATE_HIDDEN uint32_t striate_crc32c_portable(uint32_t crc, const void *data, size_t size);
+
+static inline uint32_t striate_crc32c_extend(uint32_t crc, const void *data, size_t size) {
+    return striate_crc32c_implementation(crc, data, size);
+}
+
+/* Extends by the four little-endian bytes of `word`: one instruction, inline, for checksums of checksums.
+ * Written as assembly because an intrinsic would demand that the caller, too, be compiled for such
+ * processors only. */
+static inline uint32_t striate_crc32c_u32(uint32_t crc, uint32_t word) {
+#if defined(__x86_64__)
+    if (__builtin_expect(striate_crc32c_hardware, 1)) {
+        crc = ~crc;
+        __asm__("crc32l %1, %0" : "+r"(crc) : "rm"(word));
+        return ~crc;
+    }
+#endif
+    return striate_crc32c_implementation(crc, &word, sizeof word);
+}
+
+#endif /* STRIATE_CRC32C_H */

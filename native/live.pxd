@@ -1,0 +1,43 @@
+# The live page: memory the writer shares with its readers, in this process and in others (file `live`).
+#
+# It says how far the log may be read and lets readers sleep until that moves. Never synced; worth nothing after a reboot or
+# when the file was copied, which boot_id and inode tell.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from striate._native.io cimport Disk
+from striate._native.mapping cimport Mapping
+
+cdef struct live_page:
+    uint32_t magic                    # "SLIV"
+    uint16_t version
+    uint16_t size
+    uint8_t boot_id[16]
+    uint64_t inode
+    uint64_t log_id
+    uint64_t writer_pid
+    uint64_t generation               # manifest sequence; readers load the manifest anew when it moves
+    uint64_t failed                   # 1 after a failed sync: trust nothing from failed_offset on
+    uint64_t failed_offset
+    uint8_t padding_1[56]
+    # one cache line that the writer changes with every append
+    uint64_t visible_next             # offsets below it may be read
+    uint8_t padding_2[56]
+    # and one that changes only when someone goes to sleep
+    uint32_t waiting                  # futex word: 1 when anybody may sleep on it
+    uint8_t padding_3[60]
+
+
+cdef class Live:
+    cdef live_page *page
+    cdef Mapping mapping
+    cdef readonly bint trusted        # the page was written in this boot, in this very file, for this log
+
+    # Publish a new end and wake sleepers, if any.
+    cdef void publish(self, uint64_t next_offset) noexcept nogil
+    cdef void wake(self) noexcept nogil
+    cdef uint64_t visible(self) noexcept nogil
+    # Sleep until visible() > offset: 0, -EINTR, -ETIMEDOUT (also for any wake-up: look again).
+    cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil
+    cdef _judge(self, uint64_t log_id, uint64_t inode)
+    cdef _stamp(self, uint64_t log_id, uint64_t inode)

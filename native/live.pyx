@@ -1,0 +1,137 @@
+"""The live page: memory the writer shares with its readers (docs/format.md, "Directory")."""
+
+import os
+
+from libc.string cimport memcmp, memcpy
+
+from striate._native.io import REAL_DISK, check_result
+
+cdef extern from "platform.h" nogil:
+    uint64_t striate_load_u64_acquire(const uint64_t *word)
+    uint64_t striate_exchange_u64(uint64_t *word, uint64_t value)
+    uint32_t striate_load_u32(const uint32_t *word)
+    void striate_store_u32(uint32_t *word, uint32_t value)
+    uint32_t striate_exchange_u32(uint32_t *word, uint32_t value)
+    int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
+    int striate_futex_wake_all(uint32_t *word)
+    void striate_fence()
+
+cdef enum:
+    MAGIC_LIVE = 0x56494C53
+    PAGE_BYTES = 4096
+
+assert sizeof(live_page) == 256
+
+
+def _boot_id():
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return bytes.fromhex(file.read().decode().strip().replace("-", ""))
+    except OSError:
+        # Without it no page can be trusted, which only costs readers a scan: an id that never repeats says so.
+        return os.urandom(16)
+
+
+cdef class Live:
+    """The mapped live page of one log."""
+
+    @staticmethod
+    def open(str path, uint64_t log_id, *, bint create=False, Disk disk=REAL_DISK):
+        """Map the page, making the file where the writer asks for it.
+
+        Raises:
+            DiskError: the file cannot be opened for reading and writing (readers write the word they sleep on).
+        """
+        cdef Live self = Live.__new__(Live)
+        cdef int descriptor = disk.open_file(path, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0))
+        cdef int64_t size
+        try:
+            size = disk.table.size(disk.table.context, descriptor)
+            if size < PAGE_BYTES:
+                if not create:
+                    self.page = NULL
+                    return self
+                check_result(disk.table.allocate(disk.table.context, descriptor, 0, PAGE_BYTES), path, "allocate")
+            self.mapping = Mapping.create(disk, descriptor, PAGE_BYTES, True, path)
+            inode = os.fstat(descriptor).st_ino
+        finally:
+            disk.close_file(descriptor)
+        self.page = <live_page *>self.mapping.address
+        self._judge(log_id, inode)
+        if create and not self.trusted:
+            self._stamp(log_id, inode)
+        return self
+
+    cdef _judge(self, uint64_t log_id, uint64_t inode):
+        cdef bytes boot_id = _boot_id()
+        self.trusted = (self.page.magic == MAGIC_LIVE and self.page.version == 1 and self.page.inode == inode
+                        and self.page.log_id == log_id
+                        and memcmp(self.page.boot_id, <const char *>boot_id, 16) == 0)
+
+    cdef _stamp(self, uint64_t log_id, uint64_t inode):
+        cdef bytes boot_id = _boot_id()
+        self.page.visible_next = self.page.failed = self.page.failed_offset = self.page.generation = 0
+        self.page.waiting = 0
+        self.page.version, self.page.size = 1, sizeof(live_page)
+        self.page.inode, self.page.log_id = inode, log_id
+        memcpy(self.page.boot_id, <const char *>boot_id, 16)
+        self.page.magic = MAGIC_LIVE
+
+    @property
+    def failed_offset(self):
+        """Where distrust begins after a failed sync of an earlier writer, or ``None``."""
+        return self.page.failed_offset if self.trusted and self.page.failed else None
+
+    @property
+    def visible_next(self):
+        """Offsets below it may be read."""
+        return striate_load_u64_acquire(&self.page.visible_next)
+
+    @property
+    def generation(self):
+        """Sequence of the manifest that goes with what is visible."""
+        return striate_load_u64_acquire(&self.page.generation)
+
+    @property
+    def writer_pid(self):
+        """Process id of the last writer."""
+        return self.page.writer_pid
+
+    def begin(self, uint64_t next_offset, uint64_t generation):
+        """A writer takes over: nothing is failed, ``next_offset`` is visible."""
+        self.page.writer_pid = os.getpid()
+        self.page.failed = 0
+        self.set_generation(generation)
+        self.publish(next_offset)
+        self.wake()
+
+    def set_generation(self, uint64_t generation):
+        """Tell readers that the manifest has changed. Before anything is published that needs the new one."""
+        striate_exchange_u64(&self.page.generation, generation)
+
+    def note_failure(self, uint64_t durable_offset):
+        """Leave word that syncing failed, for whoever opens the log next in this boot."""
+        self.page.failed_offset = durable_offset
+        striate_exchange_u64(&self.page.failed, 1)
+
+    cdef void publish(self, uint64_t next_offset) noexcept nogil:
+        # An exchange is a full barrier: the new end is seen by anyone whose `waiting` the next line does not see.
+        striate_exchange_u64(&self.page.visible_next, next_offset)
+        if striate_load_u32(&self.page.waiting):
+            self.wake()
+
+    cdef void wake(self) noexcept nogil:
+        striate_exchange_u32(&self.page.waiting, 0)
+        striate_futex_wake_all(&self.page.waiting)
+
+    cdef uint64_t visible(self) noexcept nogil:
+        return striate_load_u64_acquire(&self.page.visible_next)
+
+    cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil:
+        # The word is set before the end is looked at, and publish() does it the other way round, so one of the two sees
+        # the other. A sleeper that was killed leaves a 1 behind: one needless wake-up.
+        striate_store_u32(&self.page.waiting, 1)
+        striate_fence()
+        if striate_load_u64_acquire(&self.page.visible_next) > offset:
+            return 0
+        return striate_futex_wait(&self.page.waiting, 1, timeout_ns)

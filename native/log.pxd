@@ -1,0 +1,93 @@
+# The log: appends, group commit and the two helper threads. Rolling, truncation and all else that is rare is in
+# storage/log.py, under the admin lock; this file is what runs for every record.
+#
+# Locks, in the order they may be taken:
+#   admin lock (Python, storage/log.py)   one structural change at a time
+#   sync leadership (`syncing`)           one fdatasync at a time; rolls and truncations hold it too
+#   grow_lock                             allocation of the active segment's blocks
+#   write_lock                            everything an append touches
+# Code under the C locks is noexcept nogil. A thread never waits for write_lock while it holds the GIL (it tries, and
+# lets the GIL go before it waits), so holding it across a Python call would deadlock: do not.
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from striate._native.frame cimport record_input
+from striate._native.reader cimport LogReader
+from striate._native.segment cimport Segment
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    ctypedef unsigned long pthread_t
+
+cdef enum:
+    RETIRING_MAX = 4                  # rolled segments that wait to be sealed; a roll waits for room
+
+
+cdef class LogCore(LogReader):
+    cdef readonly bint _power
+    cdef readonly int64_t segment_bytes       # capacity of new segments
+    cdef readonly uint32_t _record_size       # bytes; 0 = any
+    cdef object clock                         # None: the system's; else a callable giving microseconds
+    cdef int64_t sync_interval_ns
+
+    # guarded by write_lock
+    cdef pthread_mutex_t write_lock
+    cdef Segment active                       # None: the next append makes or resumes one
+    cdef uint64_t written_next                # one past the last offset written; read anywhere
+    cdef uint64_t last_timestamp_us
+    cdef uint64_t appends
+
+    # guarded by sync_lock
+    cdef pthread_mutex_t sync_lock
+    cdef pthread_cond_t sync_done
+    cdef bint syncing                         # somebody leads
+    cdef uint64_t durable_next                # everything below is on disk; atomic
+    cdef int failure                          # errno of the sync that failed, or 0
+    cdef uint64_t syncs
+    # owned by whoever leads
+    cdef void *retiring[RETIRING_MAX]         # Segments, borrowed from `segments`
+    cdef int retiring_count
+    cdef int checkpoint_descriptor            # -1: none
+    cdef uint64_t checkpoint_sequence
+    cdef uint64_t checkpointed_next
+
+    # preallocation
+    cdef pthread_mutex_t grow_lock
+    cdef void *prepare_target                 # Segment, borrowed; guarded by grow_lock
+    cdef int64_t prepare_at                   # written position at which to call the preparer; atomic
+
+    # threads
+    cdef pthread_t sync_thread
+    cdef pthread_t prepare_thread
+    cdef bint threads_running
+    cdef uint32_t stopping
+    cdef uint32_t sync_word                   # futex: SYNC_WANTED | SYNC_DIRTY
+    cdef uint32_t prepare_word                # futex: 1 = look
+    cdef uint32_t sync_idle                   # the sync thread sleeps without a timeout
+    cdef int notify_descriptor                # eventfd told of every sync that was asked for; -1: none
+
+    cdef int lock_writes(self) except -1
+    cdef int append_locked(self, record_input *records, int64_t count, int64_t size_bytes) noexcept nogil
+    cdef int64_t write(self, record_input *records, int64_t count, bint release) except -1
+    cdef int64_t write_one(self, object value, object key, int kind) except -1
+    cdef int64_t write_many(self, object values, object keys, object lengths, int64_t *count) except -1
+    cdef int64_t fill_inputs(self, record_input *records, object values, object keys) except -1
+    cdef int64_t fill_from_buffer(self, record_input *records, const char *data, int64_t size, object keys,
+                                  const uint64_t *lengths, int64_t count) except -1
+    cdef int64_t check_size(self, record_input *record) except -1
+    cdef int make_room(self, int status, int64_t size_bytes, int64_t records) except -1
+    cdef int wait_durable(self, uint64_t next_offset) except -1
+    cdef int sync_to(self, uint64_t next_offset) noexcept nogil
+    cdef void lead(self) noexcept nogil
+    cdef void resign(self) noexcept nogil
+    cdef int sync_once(self) noexcept nogil
+    cdef void fail(self, int status) noexcept nogil
+    cdef int write_checkpoint(self) noexcept nogil
+    cdef void sync_loop(self) noexcept nogil
+    cdef void prepare_loop(self) noexcept nogil
+    cdef void prepare_ahead(self) noexcept nogil
+    cdef void wake_sync(self, uint32_t reason) noexcept nogil
+    cdef int raise_state(self, int status) except -1

@@ -1,0 +1,17 @@
+# One record as Python sees it.
+
+from libc.stdint cimport uint8_t, uint64_t
+
+from striate._native.frame cimport frame_view
+
+
+cdef class Record:
+    cdef uint64_t _offset
+    cdef uint64_t _timestamp_us
+    cdef readonly object key          # bytes, or None
+    cdef readonly bytes value
+    cdef uint8_t _kind
+
+
+# A Record with copies of the frame's key and value.
+cdef Record record_of(uint64_t base_offset, const frame_view *view)

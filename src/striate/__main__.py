@@ -1,0 +1,6 @@
+"""``python -m striate``: the same program as the ``striate`` command."""
+
+from striate.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+from typing import Any, Final
+
+from striate._native.io import Disk
+
+OPERATIONS: Final[tuple[str, ...]]
+
+class SimulatedDisk(Disk):
+    @property
+    def operations(self) -> list[tuple[Any, ...]]: ...
+    @property
+    def calls(self) -> dict[str, int]: ...
+    @property
+    def faults_hit(self) -> int: ...
+    @property
+    def open_files(self) -> list[str]: ...
+    @property
+    def mapped_files(self) -> list[str]: ...
+    recording: bool
+    volatile_names: frozenset[str]
+    def __init__(self) -> None: ...
+    def note(self, *what: object) -> None: ...
+    def fail(
+        self,
+        operation: str,
+        nth: int = 1,
+        errno: int = ...,
+        *,
+        forever: bool = False,
+        path_contains: str = "",
+        partial: bool = False,
+    ) -> None: ...
+    def heal(self) -> None: ...

@@ -1,0 +1,345 @@
+"""Every error striate raises, one class per cause a caller can act on.
+
+Three branches tell whose fault it is: :class:`UsageError` (yours), :class:`StorageError` (the disk's) and
+:class:`PeerError` (the other side of a connection). All carry fields and a ``hint`` that says what to do next.
+A bug in striate is an ``AssertionError``, never one of these.
+
+Nothing else may live here: no I/O, no imports from the rest of striate.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BatchTooLargeError",
+    "CorruptError",
+    "CorruptManifestError",
+    "CorruptRecordError",
+    "CorruptSegmentError",
+    "DamagedLogError",
+    "DiskError",
+    "DiskFullError",
+    "ForkedError",
+    "InvalidArgumentError",
+    "InvalidTypeError",
+    "KeyTooLargeError",
+    "LogClosedError",
+    "LogLockedError",
+    "LogNotFoundError",
+    "NetworkFilesystemError",
+    "NotALogError",
+    "OffsetOutOfRangeError",
+    "OptionMismatchError",
+    "PathExistsError",
+    "PeerError",
+    "ReadOnlyError",
+    "RecordCompactedError",
+    "RecordTooLargeError",
+    "StorageError",
+    "StrayFileError",
+    "StriateError",
+    "SyncFailedError",
+    "UnknownVersionError",
+    "UsageError",
+]
+
+
+class StriateError(Exception):
+    """Base of every error of striate.
+
+    Attributes:
+        message: what happened, one line.
+        hint: what the caller can do about it, or an empty string.
+    """
+
+    default_hint = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(StriateError):
+    """The call cannot be carried out as it was made; nothing was changed."""
+
+
+class StorageError(StriateError):
+    """The disk, the file system or the stored bytes are at fault."""
+
+
+class PeerError(StriateError):
+    """The other side of a connection is at fault."""
+
+
+# ---------------------------------------------------------------- usage
+
+
+class InvalidArgumentError(UsageError, ValueError):
+    """An argument has a value that is never valid.
+
+    Attributes:
+        argument: its name. expected: what would be valid, in words. got: the value.
+    """
+
+    def __init__(self, argument: str, expected: str, got: object, *, hint: str | None = None) -> None:
+        super().__init__(f"{argument} must be {expected}, got {got!r:.100}", hint=hint)
+        self.argument = argument
+        self.expected = expected
+        self.got = got
+
+
+class InvalidTypeError(UsageError, TypeError):
+    """An argument has the wrong type.
+
+    Attributes:
+        argument: its name. expected: what would be valid, in words. got: the type that came.
+    """
+
+    def __init__(self, argument: str, expected: str, got: type, *, hint: str | None = None) -> None:
+        super().__init__(f"{argument} must be {expected}, got {got.__name__}", hint=hint)
+        self.argument = argument
+        self.expected = expected
+        self.got = got
+
+
+class OffsetOutOfRangeError(UsageError, LookupError):
+    """The offset is not in the log.
+
+    Attributes:
+        offset: what was asked for. lowest_offset, next_offset: the valid range, half-open.
+    """
+
+    def __init__(self, offset: int, lowest_offset: int, next_offset: int, message: str = "") -> None:
+        held = f"{lowest_offset} to {next_offset - 1}" if next_offset > lowest_offset else "no records"
+        super().__init__(message or f"offset {offset} is out of range: the log holds {held}, next is {next_offset}")
+        self.offset = offset
+        self.lowest_offset = lowest_offset
+        self.next_offset = next_offset
+
+
+class RecordCompactedError(OffsetOutOfRangeError):
+    """The offset lies within the log, but compaction has dropped its record."""
+
+    def __init__(self, offset: int, lowest_offset: int, next_offset: int) -> None:
+        super().__init__(
+            offset, lowest_offset, next_offset, f"the record at offset {offset} was dropped by compaction"
+        )
+
+
+class _SizeError(UsageError, ValueError):
+    what = "value"
+
+    def __init__(self, size_bytes: int, limit_bytes: int, *, hint: str | None = None) -> None:
+        super().__init__(f"{self.what} of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes", hint=hint)
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class RecordTooLargeError(_SizeError):
+    """The record does not fit a segment, or is not of a fixed-length log's record size.
+
+    Attributes:
+        size_bytes: of the record. limit_bytes: the most this log takes.
+    """
+
+    what = "record"
+    default_hint = "open the log with a larger segment_bytes, or split the value"
+
+
+class KeyTooLargeError(_SizeError):
+    """The key is longer than 65,535 bytes."""
+
+    what = "key"
+
+
+class BatchTooLargeError(_SizeError):
+    """The batch does not fit one segment of the largest size (32 GiB)."""
+
+    what = "batch"
+
+
+class LogClosedError(UsageError):
+    """The log is closed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the log {path} is closed")
+        self.path = path
+
+
+class ReadOnlyError(UsageError):
+    """The log was opened with mode="r"."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the log {path} is open for reading only", hint='open it with mode="a" to write')
+        self.path = path
+
+
+class ForkedError(UsageError):
+    """The log was opened before a fork and is used in the child."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"the log {path} was opened by the parent of this process",
+            hint="open the log after the fork; the parent stays its writer",
+        )
+        self.path = path
+
+
+class LogLockedError(UsageError):
+    """Another writer, in this or another process, has the log open."""
+
+    def __init__(self, path: str, pid: int | None = None) -> None:
+        holder = f" by process {pid}" if pid else ""
+        super().__init__(
+            f"the log {path} is open for writing{holder}",
+            hint='a log has one writer; any number of readers may use mode="r"',
+        )
+        self.path = path
+        self.pid = pid
+
+
+class LogNotFoundError(UsageError, FileNotFoundError):
+    """There is no log at the path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is no log at {path}", hint='mode="a" creates one')
+        self.path = path
+
+
+class NotALogError(UsageError):
+    """The path is a file, or a directory with other things in it and no manifest."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(
+            f"{path} is not a log: {found}", hint="give a new or empty directory, or one made by striate"
+        )
+        self.path = path
+        self.found = found
+
+
+class PathExistsError(UsageError, FileExistsError):
+    """The target of a snapshot or restore is there already."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists and is not empty", hint="give a new or empty directory")
+        self.path = path
+
+
+class StrayFileError(UsageError):
+    """A file that is no part of the log lies in its directory."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is no part of this log", hint="move it elsewhere; striate never deletes it")
+        self.path = path
+
+
+class OptionMismatchError(UsageError, ValueError):
+    """An option disagrees with what the log was created with.
+
+    Attributes:
+        option: its name. stored: the log's value. got: the caller's.
+    """
+
+    def __init__(self, path: str, option: str, stored: object, got: object) -> None:
+        super().__init__(f"the log {path} was created with {option}={stored!r}, got {got!r}")
+        self.path = path
+        self.option = option
+        self.stored = stored
+        self.got = got
+
+
+class UnknownVersionError(UsageError):
+    """The file was written by another, unknown version of the format."""
+
+    def __init__(self, path: str, got: int, supported: int) -> None:
+        super().__init__(
+            f"{path} has format version {got}; this striate reads version {supported}", hint="upgrade striate"
+        )
+        self.path = path
+        self.got = got
+        self.supported = supported
+
+
+class NetworkFilesystemError(UsageError):
+    """The path lies on a network file system, where locks and mappings cannot be relied on."""
+
+    def __init__(self, path: str, filesystem: str) -> None:
+        super().__init__(f"{path} is on {filesystem}", hint="put the log on a local disk")
+        self.path = path
+        self.filesystem = filesystem
+
+
+# ---------------------------------------------------------------- storage
+
+
+class CorruptError(StorageError):
+    """Stored bytes are not what was written. Nothing was cut away.
+
+    Attributes:
+        path: the file. position: byte place in it, or None. offset: the record, or None. reason: what is wrong.
+    """
+
+    default_hint = "run `striate log verify`; restore the range from a snapshot, or `striate log repair`"
+
+    def __init__(
+        self, path: str, reason: str, *, position: int | None = None, offset: int | None = None
+    ) -> None:
+        where = f" at position {position}" if position is not None else ""
+        which = f", offset {offset}" if offset is not None else ""
+        super().__init__(f"{path} is corrupt{where}{which}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.position = position
+        self.offset = offset
+
+
+class CorruptRecordError(CorruptError):
+    """One record cannot be verified."""
+
+
+class CorruptSegmentError(CorruptError):
+    """A segment's header, footer or file is damaged or missing."""
+
+
+class CorruptManifestError(CorruptError):
+    """The manifest is damaged or missing."""
+
+
+class DamagedLogError(CorruptError):
+    """The log has damage that recovery would not cut away, so it takes no appends; reads go on."""
+
+    default_hint = "restore a snapshot, or accept the loss with `striate log repair`"
+
+
+class DiskError(StorageError, OSError):
+    """A system call on one of the log's files failed.
+
+    Attributes:
+        errno: the error number. path: the file. operation: open, map, write, sync, rename, …
+    """
+
+    def __init__(self, path: str, operation: str, errno: int, strerror: str) -> None:
+        StorageError.__init__(self, f"cannot {operation} {path}: {strerror}")
+        self.errno = errno
+        self.strerror = strerror
+        self.filename = path
+        self.path = path
+        self.operation = operation
+
+    def __str__(self) -> str:
+        return StorageError.__str__(self)
+
+
+class DiskFullError(DiskError):
+    """No space, quota or write permission is left for the operation. Everything acknowledged is kept; reads go on."""
+
+    default_hint = "free some space; the log goes on without being reopened"
+
+
+class SyncFailedError(DiskError):
+    """fdatasync failed, so what was not yet acknowledged may or may not be on disk. The log takes no more writes."""
+
+    default_hint = "reopen the log: it keeps everything that was acknowledged and distrusts the rest"

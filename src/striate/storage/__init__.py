@@ -1,0 +1,1 @@
+"""The storage engine: the log and what stands on it."""

@@ -1,0 +1,443 @@
+"""The commit log for asyncio: :class:`AsyncLog`.
+
+The same engine as :class:`striate.Log`. Appends run in the calling task (they are a copy into mapped memory); only the wait for the disk
+is awaited: the native sync thread makes one sync for all tasks that wait and tells the loop through an eventfd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from striate._native.record import Record
+from striate.errors import LogClosedError, SyncFailedError
+from striate.storage.info import SegmentInfo
+from striate.storage.log import DEFAULT_BATCH_BYTES, DEFAULT_TOMBSTONE_GRACE, Log
+from striate.types import (
+    BytesLike,
+    CompactionResult,
+    Durability,
+    LogStats,
+    Mode,
+    RecordKind,
+    RecoveryReport,
+    SnapshotInfo,
+    VerifyReport,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from striate.storage.columnar import RecordBatch, RecordBatches
+
+__all__ = ["AsyncLog"]
+
+
+class AsyncLog:
+    """A segmented commit log for one event loop.
+
+    Takes the arguments of :class:`striate.Log`; open it with ``async with AsyncLog(path) as log`` or ``await AsyncLog.open(path)``.
+    Methods have the names and results of :class:`~striate.Log`. Those that may wait for the disk are coroutines; reads are not, they
+    are memory copies. Cancelling a call never harms another: a cancelled append may or may not be in the log.
+
+    Bound to the loop it was opened in; not thread-safe (use :class:`~striate.Log` from threads).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> None:
+        self._path = path
+        self._options: dict[str, Any] = {"durability": durability, **options}
+        self._opened: Log | None = None
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._event_descriptor = -1
+        self._watcher: _Watcher | None = None
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> AsyncLog:
+        """Open a log; recovery, if it takes any, does not block the loop. Raises as :class:`~striate.Log`."""
+        self = cls(path, durability, **options)
+        await self._open()
+        return self
+
+    async def _open(self) -> None:
+        if self._opened is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        log = await asyncio.to_thread(Log, self._path, **self._options)
+        self._opened = log
+        self._append_nowait = log._append_nowait
+        self._power = log.mode == "a" and log.durability == "power"
+        if self._power:
+            self._event_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._loop.add_reader(self._event_descriptor, self._on_sync)
+            log._notify_on(self._event_descriptor)
+
+    @property
+    def _log(self) -> Log:
+        if self._opened is None:
+            raise LogClosedError(os.fspath(self._path))
+        return self._opened
+
+    async def __aenter__(self) -> AsyncLog:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._opened).replace("striate.Log", "striate.AsyncLog") if self._opened else "<striate.AsyncLog>"
+
+    # ------------------------------------------------------------ durability
+
+    def _on_sync(self) -> None:
+        """The sync thread has finished a sync: complete the appends it covers."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._event_descriptor)
+        self._complete()
+
+    def _complete(self) -> None:
+        log = self._opened
+        if log is None or not self._waiting:
+            return
+        waiting = self._waiting
+        if log._failed:
+            self._fail_waiting(SyncFailedError(log.path, "sync", log._failed, os.strerror(log._failed)))
+            return
+        durable = log._durable_next
+        while waiting and waiting[0][0] <= durable:
+            future = waiting.popleft()[1]
+            if not future.done():
+                future.set_result(None)
+        if waiting:
+            log._request_sync()
+
+    def _fail_waiting(self, error: Exception) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_exception(error)
+
+    def _durable(self, next_offset: int) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        if not self._waiting:
+            self._log._request_sync()
+        self._waiting.append((next_offset, future))
+        return future
+
+    # ------------------------------------------------------------ writing
+
+    async def append(self, value: BytesLike, key: BytesLike | None = None) -> int:
+        """Append one record; see :meth:`striate.Log.append`."""
+        if self._opened is None:
+            raise LogClosedError(os.fspath(self._path))
+        offset = self._append_nowait(value, key)
+        if self._power:
+            await self._durable(offset + 1)
+        return offset
+
+    async def append_tombstone(self, key: BytesLike) -> int:
+        """Append a record that deletes its key; see :meth:`striate.Log.append_tombstone`."""
+        offset = self._log._append_nowait(b"", key, RecordKind.TOMBSTONE)
+        if self._power:
+            await self._durable(offset + 1)
+        return offset
+
+    async def append_many(
+        self,
+        values: Sequence[BytesLike] | BytesLike,
+        keys: Sequence[BytesLike | None] | None = None,
+        *,
+        lengths: npt.NDArray[np.integer[Any]] | None = None,
+    ) -> range:
+        """Append a batch, all or nothing; see :meth:`striate.Log.append_many`."""
+        offsets = self._log._append_many_nowait(values, keys, lengths)
+        if self._power and offsets:
+            await self._durable(offsets.stop)
+        return offsets
+
+    async def sync(self) -> int:
+        """Make everything appended so far durable; see :meth:`striate.Log.sync`."""
+        return await asyncio.to_thread(self._log.sync)
+
+    async def truncate_before(self, offset: int) -> int:
+        """Drop records before an offset; see :meth:`striate.Log.truncate_before`."""
+        return await asyncio.to_thread(self._log.truncate_before, offset)
+
+    async def truncate_after(self, offset: int) -> int:
+        """Drop records after an offset; see :meth:`striate.Log.truncate_after`."""
+        return await asyncio.to_thread(self._log.truncate_after, offset)
+
+    async def reset(self, initial_offset: int | None = None) -> None:
+        """Drop all records; see :meth:`striate.Log.reset`."""
+        await asyncio.to_thread(self._log.reset, initial_offset)
+
+    async def retain(
+        self,
+        *,
+        max_bytes: int | None = None,
+        max_age: float | timedelta | None = None,
+        min_offset: int | None = None,
+        keep_records: int = 0,
+    ) -> int:
+        """Drop the oldest segments by rule; see :meth:`striate.Log.retain`."""
+        log = self._log
+        return await asyncio.to_thread(
+            lambda: log.retain(
+                max_bytes=max_bytes, max_age=max_age, min_offset=min_offset, keep_records=keep_records
+            )
+        )
+
+    async def compact(
+        self,
+        *,
+        tombstone_grace: float | timedelta = DEFAULT_TOMBSTONE_GRACE,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CompactionResult:
+        """Keep the latest record of each key; see :meth:`striate.Log.compact`. ``progress`` is called in another thread."""
+        log = self._log
+        return await asyncio.to_thread(lambda: log.compact(tombstone_grace=tombstone_grace, progress=progress))
+
+    async def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
+        """Copy the log as it is now; see :meth:`striate.Log.snapshot`."""
+        return await asyncio.to_thread(self._log.snapshot, path)
+
+    @classmethod
+    async def restore(
+        cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any
+    ) -> AsyncLog:
+        """Copy a snapshot into a new directory and open it; see :meth:`striate.Log.restore`."""
+
+        def copy() -> None:
+            Log.restore(snapshot, path, **options).close()
+
+        await asyncio.to_thread(copy)
+        return await cls.open(path, **options)
+
+    async def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+        """Read and check every byte; see :meth:`striate.Log.verify`. ``progress`` is called in another thread."""
+        return await asyncio.to_thread(self._log.verify, progress)
+
+    # ------------------------------------------------------------ reading
+
+    def read(self, offset: int) -> Record:
+        """Read one record; see :meth:`striate.Log.read`."""
+        return self._log.read(offset)
+
+    def view(self, offset: int) -> memoryview:
+        """One value without a copy; see :meth:`striate.Log.view`."""
+        return self._log.view(offset)
+
+    def read_many(self, offsets: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Record]:
+        """Read records by their offsets; see :meth:`striate.Log.read_many`."""
+        return self._log.read_many(offsets)
+
+    def scan(self, start: int | None = None, stop: int | None = None) -> Iterator[Record]:
+        """Iterate over the records there are; see :meth:`striate.Log.scan`."""
+        return self._log.scan(start, stop)
+
+    def __iter__(self) -> Iterator[Record]:
+        return self.scan()
+
+    def read_batch(self, start: int | None = None, max_bytes: int = DEFAULT_BATCH_BYTES) -> RecordBatch:
+        """Records as columns; see :meth:`striate.Log.read_batch`."""
+        return self._log.read_batch(start, max_bytes)
+
+    def batches(
+        self, start: int | None = None, stop: int | None = None, max_bytes: int = DEFAULT_BATCH_BYTES
+    ) -> RecordBatches:
+        """Iterate over columnar batches; see :meth:`striate.Log.batches`."""
+        return self._log.batches(start, stop, max_bytes)
+
+    def open_reader(self, start: int | None = None, stop: int | None = None) -> io.BufferedReader:
+        """All values as one byte stream; see :meth:`striate.Log.open_reader`."""
+        return self._log.open_reader(start, stop)
+
+    def offset_for_time(self, timestamp: int | datetime) -> int:
+        """The first offset at or after a time; see :meth:`striate.Log.offset_for_time`."""
+        return self._log.offset_for_time(timestamp)
+
+    async def wait(self, offset: int, timeout: float | None = None) -> bool:
+        """Sleep until an offset can be read; see :meth:`striate.Log.wait`. Other tasks run meanwhile."""
+        log = self._log
+        if log.wait(offset, 0):
+            return True
+        if timeout is not None:
+            log.wait(offset, 0 if timeout == 0 else min(timeout, 0))  # validates the number
+        if self._watcher is None:
+            self._watcher = _Watcher(log, self._loop)
+        future = self._watcher.wait_for(offset)
+        try:
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            return False
+
+    async def follow(self, start: int | None = None, *, timeout: float | None = None) -> AsyncIterator[Record]:
+        """Iterate over records as they come; see :meth:`striate.Log.follow`."""
+        log = self._log
+        position = log.next_offset if start is None else start
+        log.scan(position)  # checks the offset at the first step, as the synchronous iterator does
+        while not log.closed:
+            steps = 0
+            for record in log.scan(position):
+                position = record.offset + 1
+                yield record
+                steps += 1
+                if log.closed:
+                    return
+                if steps % 256 == 0:
+                    await asyncio.sleep(0)  # let other tasks run while a backlog is read
+            if not log.closed and not await self.wait(position, timeout) and (timeout is not None or log.closed):
+                return
+
+    # ------------------------------------------------------------ figures
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._log.path
+
+    @property
+    def durability(self) -> Durability:
+        """``"power"`` or ``"process"``."""
+        return self._log.durability
+
+    @property
+    def mode(self) -> Mode:
+        """``"a"`` or ``"r"``."""
+        return self._log.mode
+
+    @property
+    def record_size(self) -> int | None:
+        """Bytes of every value in a log of fixed-length records."""
+        return self._log.record_size
+
+    @property
+    def segment_bytes(self) -> int:
+        """Size at which a segment ends."""
+        return self._log.segment_bytes
+
+    @property
+    def recovery(self) -> RecoveryReport:
+        """What opening the log found."""
+        return self._log.recovery
+
+    @property
+    def closed(self) -> bool:
+        """Whether the log is closed, or was never opened."""
+        return self._opened is None or self._opened.closed
+
+    @property
+    def lowest_offset(self) -> int:
+        """The first offset."""
+        return self._log.lowest_offset
+
+    @property
+    def next_offset(self) -> int:
+        """One past the last offset that can be read."""
+        return self._log.next_offset
+
+    @property
+    def durable_offset(self) -> int:
+        """Every record below it is on disk."""
+        return self._log.durable_offset
+
+    def segments(self) -> list[SegmentInfo]:
+        """The segments, oldest first."""
+        return self._log.segments()
+
+    def stats(self) -> LogStats:
+        """Figures of this moment."""
+        return self._log.stats()
+
+    async def close(self) -> None:
+        """Make everything durable and close; waiting appends complete first. See :meth:`striate.Log.close`."""
+        log = self._opened
+        if log is None or log.closed:
+            return
+        try:
+            await asyncio.to_thread(log.close)
+        finally:
+            self._complete_at_close(log)
+            if self._event_descriptor >= 0:
+                self._loop.remove_reader(self._event_descriptor)
+                os.close(self._event_descriptor)
+                self._event_descriptor = -1
+            if self._watcher is not None:
+                self._watcher.stop()
+                self._watcher = None
+
+    def _complete_at_close(self, log: Log) -> None:
+        self._complete()
+        self._fail_waiting(LogClosedError(log.path))
+
+
+class _Watcher:
+    """One thread that sleeps on the log for all tasks that wait for new records; it runs only while any do."""
+
+    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop) -> None:
+        self._log = log
+        self._loop = loop
+        self._futures: list[tuple[int, asyncio.Future[bool]]] = []
+        self._wanted = threading.Condition()
+        self._lowest: int | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._watch, name="striate-watcher", daemon=True)
+        self._thread.start()
+
+    def wait_for(self, offset: int) -> asyncio.Future[bool]:
+        """A future that becomes true once the offset can be read, false when the log closes."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._futures.append((offset, future))
+        self._ask()
+        return future
+
+    def _ask(self) -> None:
+        with self._wanted:
+            self._lowest = min(offset for offset, _ in self._futures)
+            self._wanted.notify()
+
+    def stop(self) -> None:
+        """End the thread (the log is closed by now, which wakes it) and the futures."""
+        with self._wanted:
+            self._stopped = True
+            self._wanted.notify()
+        self._thread.join()
+        self._wake()
+
+    def _watch(self) -> None:
+        while True:
+            with self._wanted:
+                while self._lowest is None and not self._stopped:
+                    self._wanted.wait()
+                if self._stopped:
+                    return
+                offset = self._lowest
+                self._lowest = None
+            try:
+                self._log.wait(offset if offset is not None else 0)
+            except LogClosedError:
+                pass
+            with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits any more
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        closed = self._log.closed
+        visible = 0 if closed else self._log.next_offset
+        waiting, self._futures = self._futures, []
+        for offset, future in waiting:
+            if future.done():
+                continue
+            if closed or visible > offset:
+                future.set_result(not closed)
+            else:
+                self._futures.append((offset, future))
+        if self._futures and not closed:
+            self._ask()

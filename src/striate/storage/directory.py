@@ -1,0 +1,233 @@
+"""The log directory: who may use it, what may lie in it, and the small files beside the segments.
+
+Nothing here looks into a segment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from striate._native.frame import crc32c
+from striate.errors import (
+    DiskError,
+    DiskFullError,
+    LogLockedError,
+    LogNotFoundError,
+    NetworkFilesystemError,
+    NotALogError,
+    StrayFileError,
+)
+from striate.storage import manifest
+
+if TYPE_CHECKING:
+    from striate._native.io import Disk
+
+LOCK = "lock"
+LIVE = "live"
+CHECKPOINT = "checkpoint"
+RESERVE = "reserve"
+RESERVE_BYTES = 65536
+_OWN = {manifest.NAME, LOCK, LIVE, CHECKPOINT, RESERVE}
+_SEGMENT = re.compile(r"(\d{20})(?:\.r(\d+))?\.(store|index)")
+_LEFTOVER = re.compile(r"(manifest|checkpoint|reserve|\d{20}(\.r\d+)?\.index)\.new")
+_BROKEN = re.compile(r".*\.broken")
+# Locks and shared mappings on these are promises that the server may not keep (RULES §4.14).
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "lustre"}
+_CHECKPOINT = struct.Struct("<4sHHQQQQQQII")
+_CHECKPOINT_SLOT_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far the log was known durable."""
+
+    sequence: int
+    segment_id: int
+    base_offset: int
+    synced_position: int
+    next_offset: int
+
+
+def filesystem_of(path: str) -> str:
+    """Type of the file system a path lies on, as /proc/self/mountinfo names it; empty when unknown."""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                fields = line.split()
+                if fields[2] == wanted:
+                    return fields[fields.index("-") + 1]
+    except OSError:
+        return ""
+    return ""
+
+
+def prepare(disk: Disk, path: str) -> None:
+    """Make sure that a directory for a log is there and may be used.
+
+    Raises:
+        NotALogError: the path is no directory. NetworkFilesystemError. DiskError: it cannot be made.
+    """
+    if not os.path.isdir(path):
+        if os.path.lexists(path):
+            raise NotALogError(path, "it is not a directory")
+        missing = path
+        parents: list[str] = []
+        while not os.path.isdir(missing):
+            if os.path.lexists(missing):
+                raise NotALogError(path, f"{missing} is not a directory")
+            parents.append(missing)
+            missing = os.path.dirname(missing)
+        for parent in reversed(parents):
+            disk.make_directory(parent)
+            disk.sync_directory(os.path.dirname(parent))
+    filesystem = filesystem_of(path)
+    if filesystem in _NETWORK:
+        raise NetworkFilesystemError(path, filesystem)
+
+
+def lock(disk: Disk, path: str) -> int:
+    """Take the writer's lock; the descriptor keeps it.
+
+    Raises:
+        LogLockedError: another writer has it, in this process or another.
+    """
+    name = os.path.join(path, LOCK)
+    descriptor = disk.open_file(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 20, 0)
+        disk.close_file(descriptor)
+        raise LogLockedError(path, int(holder) if holder.isdigit() else None) from None
+    try:
+        # For the message above only; nothing depends on it.
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        if error.errno is None:
+            raise
+    return descriptor
+
+
+def check_present(path: str) -> None:
+    """Raise unless a log is at the path.
+
+    Raises:
+        LogNotFoundError: nothing is there. NotALogError: something else is.
+    """
+    if not os.path.lexists(path):
+        raise LogNotFoundError(path)
+    if not os.path.isdir(path):
+        raise NotALogError(path, "it is not a directory")
+    if not os.path.lexists(os.path.join(path, manifest.NAME)):
+        names = _visible_names(path)
+        if not names - {LOCK}:
+            raise LogNotFoundError(path)
+        raise NotALogError(path, f"it holds {sorted(names)[0]} but no manifest")
+
+
+def check_new(path: str) -> None:
+    """Raise unless a log may be created in the (existing) directory.
+
+    Raises:
+        NotALogError: it holds other things. What a creation that was interrupted left is no other thing.
+    """
+    others = {name for name in _visible_names(path) - {LOCK} if not _LEFTOVER.fullmatch(name)}
+    if others:
+        raise NotALogError(path, f"it holds {sorted(others)[0]} but no manifest")
+
+
+def _visible_names(path: str) -> set[str]:
+    return {name for name in os.listdir(path) if not name.startswith(".")}
+
+
+def leftovers(path: str, named: manifest.Manifest) -> list[str]:
+    """Names that interrupted work of the log itself left behind.
+
+    Raises:
+        StrayFileError: a name that is neither the log's nor such a leftover.
+    """
+    wanted = {(entry.base_offset, entry.revision) for entry in named.entries}
+    found: list[str] = []
+    for name in sorted(_visible_names(path) - _OWN):
+        segment = _SEGMENT.fullmatch(name)
+        if segment and (int(segment[1]), int(segment[2] or 0)) in wanted:
+            continue
+        if _LEFTOVER.fullmatch(name) or (segment and _is_leftover(os.path.join(path, name), segment[3], named)):
+            found.append(name)
+        elif not _BROKEN.fullmatch(name):
+            raise StrayFileError(os.path.join(path, name))
+    return found
+
+
+def _is_leftover(path: str, kind: str, named: manifest.Manifest) -> bool:
+    """Whether a segment file that the manifest does not name is this log's own: rolled or rewritten, but never named."""
+    store = path if kind == "store" else path[: -len("index")] + "store"
+    if not os.path.exists(store):
+        return kind == "index"
+    with open(store, "rb") as file:
+        header = file.read(64)
+    # A header that was never written (zeros) is what a crash right after the creation leaves.
+    return not any(header) or header[8:16] == struct.pack("<Q", named.log_id)
+
+
+def broken_name(path: str) -> str:
+    """A free name for bytes of a file that are set aside."""
+    number = 1
+    while os.path.lexists(f"{path}.{number}.broken"):
+        number += 1
+    return f"{path}.{number}.broken"
+
+
+def open_checkpoint(disk: Disk, path: str) -> int:
+    """Descriptor of the checkpoint file, made and allocated when it is not there."""
+    name = os.path.join(path, CHECKPOINT)
+    if not os.path.lexists(name) or os.path.getsize(name) < 2 * _CHECKPOINT_SLOT_BYTES:
+        disk.replace_file(name, bytes(2 * _CHECKPOINT_SLOT_BYTES))
+    return disk.open_file(name, os.O_RDWR | os.O_NOFOLLOW)
+
+
+def load_checkpoint(disk: Disk, path: str, log_id: int) -> Checkpoint | None:
+    """The newer valid checkpoint of this log, or ``None``."""
+    name = os.path.join(path, CHECKPOINT)
+    if not os.path.lexists(name):
+        return None
+    data = disk.read_file(name)
+    found: Checkpoint | None = None
+    for position in (0, _CHECKPOINT_SLOT_BYTES):
+        slot = data[position : position + _CHECKPOINT.size]
+        if len(slot) < _CHECKPOINT.size or crc32c(slot[:-4]) != int.from_bytes(slot[-4:], "little"):
+            continue
+        magic, version, _, owner, sequence, segment_id, base, synced, following, _, _ = _CHECKPOINT.unpack(slot)
+        if magic == b"SCHK" and version == 1 and owner == log_id and (found is None or sequence > found.sequence):
+            found = Checkpoint(sequence, segment_id, base, synced, following)
+    return found
+
+
+def make_reserve(disk: Disk, path: str) -> None:
+    """Put aside blocks that :func:`release_reserve` gives back on a full disk. No space for it is no error."""
+    name = os.path.join(path, RESERVE)
+    if os.path.lexists(name):
+        return
+    try:
+        disk.write_file(name, bytes(RESERVE_BYTES))
+    except DiskFullError:
+        if os.path.lexists(name):
+            disk.unlink(name)
+
+
+def release_reserve(disk: Disk, path: str) -> bool:
+    """Give the reserve's blocks back; whether there were any."""
+    try:
+        disk.unlink(os.path.join(path, RESERVE))
+    except DiskError:
+        return False
+    return True
+

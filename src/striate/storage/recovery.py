@@ -1,0 +1,233 @@
+"""Opening what the manifest names: sealed segments as they are, unsealed ones after judging their tail (RULES §4).
+
+The rule of this file: bytes are cut away only when it is certain that they were never acknowledged, or that nobody can tell and
+nothing behind them says otherwise; and they are copied to a ``.broken`` file first. Everything else is kept, reported as a
+:class:`~striate.types.Problem`, and makes the log refuse appends.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from striate._native.segment import Segment, file_names
+from striate.errors import CorruptSegmentError, DiskError
+from striate.storage import directory
+from striate.storage.manifest import Manifest, SegmentEntry
+from striate.types import Problem, RecoveredSegment, RecoveryReport
+
+if TYPE_CHECKING:
+    from striate._native.io import Disk
+
+_ALL = 1 << 62  # "all of this segment was durable"
+
+
+@dataclass
+class Recovered:
+    """What opening gave.
+
+    Attributes:
+        segments: ascending. lost: ``(first, next, path, reason)`` of ranges whose segment cannot be opened at all.
+        next_offset: where the log goes on. removals: files to remove once the manifest no longer names them.
+    """
+
+    segments: list[Segment] = field(default_factory=list)
+    lost: list[tuple[int, int, str, str]] = field(default_factory=list)
+    next_offset: int = 0
+    report: RecoveryReport = field(default_factory=RecoveryReport)
+    removals: list[str] = field(default_factory=list)
+
+
+def open_sealed(disk: Disk, path: str, named: Manifest, into: Recovered) -> None:
+    """Open the sealed segments; damaged ones as far as they can be read."""
+    for entry in named.entries:
+        if not entry.sealed:
+            continue
+        store_path = file_names(path, entry.base_offset, entry.revision)[0]
+        try:
+            into.segments.append(Segment.open_sealed(path, entry, disk))
+        except CorruptSegmentError as error:
+            into.report.problems.append(Problem(store_path, error.position, None, error.reason))
+            try:
+                into.segments.append(Segment.open_damaged(path, entry, named.record_size, disk))
+            except DiskError:
+                into.lost.append((entry.base_offset, entry.next_offset, store_path, error.reason))
+        into.next_offset = max(into.next_offset, entry.next_offset)
+
+
+def recover(
+    disk: Disk, path: str, named: Manifest, checkpoint: directory.Checkpoint | None, distrust_from: int | None, *, writable: bool
+) -> Recovered:
+    """Open all segments of a log.
+
+    Args:
+        checkpoint: what was known durable. distrust_from: first offset that a failed sync of this boot leaves in doubt.
+        writable: cut, seal and set aside as the judgement says; without it nothing on disk changes.
+
+    Raises:
+        DiskError, DiskFullError: from the disk. Damage is reported, not raised.
+    """
+    result = Recovered(next_offset=named.lowest_offset)
+    open_sealed(disk, path, named, result)
+    unsealed = [entry for entry in named.entries if not entry.sealed]
+    if unsealed:
+        result.report = replace(result.report, clean=False)
+        _recover_tail(disk, path, unsealed, checkpoint, distrust_from, writable, result)
+    if checkpoint is not None and checkpoint.next_offset > result.next_offset and distrust_from is None:
+        _check_against(checkpoint, named, result, path)
+    result.segments.sort(key=lambda segment: segment.base_offset)
+    return result
+
+
+def _check_against(checkpoint: directory.Checkpoint, named: Manifest, result: Recovered, path: str) -> None:
+    """A checkpoint beyond the end, of a segment that is still named, proves that durable records are gone."""
+    if any(entry.segment_id == checkpoint.segment_id and not entry.sealed for entry in named.entries):
+        problem = f"records {result.next_offset} to {checkpoint.next_offset - 1} were durable and are gone"
+        store_path = file_names(path, checkpoint.base_offset, 0)[0]
+        if not result.report.problems:
+            result.report.problems.append(Problem(store_path, None, result.next_offset, problem))
+            result.lost.append((result.next_offset, checkpoint.next_offset, store_path, problem))
+            result.next_offset = checkpoint.next_offset
+
+
+def _recover_tail(
+    disk: Disk,
+    path: str,
+    entries: list[SegmentEntry],
+    checkpoint: directory.Checkpoint | None,
+    distrust_from: int | None,
+    writable: bool,
+    result: Recovered,
+) -> None:
+    judged = _judge(disk, path, entries, checkpoint, distrust_from, writable, result)
+    cut = bool(result.report.problems)
+    ended = False
+    for entry, segment, verdict, end, dirty in judged:
+        follows = segment.base_offset == result.next_offset or not result.segments or bool(result.report.problems)
+        if ended or not follows:
+            # Behind a tail that was cut: never acknowledged, for syncs go in order.
+            _set_aside_all(disk, path, entry, segment, writable, result)
+            ended = True
+            continue
+        broken = None
+        if verdict == "corrupt":
+            store_path = segment.store.path
+            for first, _, position, reason in segment.damage:
+                result.report.problems.append(Problem(store_path, position, first, reason))
+            cut = True
+        elif dirty > end and verdict != "sealed" and writable and not cut:
+            broken = _set_aside(disk, segment.store.path, end, dirty)
+        ended = verdict in ("torn", "suspect", "distrusted")
+        result.report.segments.append(
+            RecoveredSegment(entry.base_offset, verdict, segment.record_count, dirty - end if broken else 0, broken)
+        )
+        result.next_offset = max(result.next_offset, segment.next_offset)
+        if writable and not cut:
+            segment = _finish(disk, path, segment, result)
+        if segment is not None:
+            result.segments.append(segment)
+
+
+def _judge(
+    disk: Disk,
+    path: str,
+    entries: list[SegmentEntry],
+    checkpoint: directory.Checkpoint | None,
+    distrust_from: int | None,
+    writable: bool,
+    result: Recovered,
+) -> list[tuple[SegmentEntry, Segment, str, int, int]]:
+    """Open and judge each unsealed segment, newest first: a mark in a later one proves all earlier ones durable."""
+    judged: list[tuple[SegmentEntry, Segment, str, int, int]] = []
+    later_mark = False
+    for entry in reversed(entries):
+        synced = _ALL if later_mark else _synced_position(entry, checkpoint)
+        try:
+            segment = Segment.open_unsealed(path, entry, disk, writable=writable)
+        except CorruptSegmentError as error:
+            result.report.problems.append(Problem(error.path, error.position, entry.base_offset, error.reason))
+            result.lost.append((entry.base_offset, _lost_until(entry, entries, checkpoint), error.path, error.reason))
+            result.next_offset = max(result.next_offset, result.lost[-1][1])
+            continue
+        stop = 0xFFFFFFF0 if distrust_from is None else max(distrust_from - entry.base_offset, 0)
+        verdict, end, dirty = segment.recover(min(synced, segment.store.capacity), min(stop, 0xFFFFFFF0))
+        if synced == _ALL and verdict == "clean" and judged and segment.next_offset < judged[-1][0].base_offset:
+            verdict = "corrupt"
+            segment.damage.append((segment.next_offset, judged[-1][0].base_offset, end, "records that were durable are gone"))
+        later_mark = later_mark or segment.mark > 0 or verdict == "sealed"
+        judged.append((entry, segment, verdict, end, dirty))
+    judged.reverse()
+    return judged
+
+
+def _lost_until(entry: SegmentEntry, entries: list[SegmentEntry], checkpoint: directory.Checkpoint | None) -> int:
+    """First offset after an unsealed segment that cannot be opened, as far as anything says."""
+    following = [other.base_offset for other in entries if other.base_offset > entry.base_offset]
+    if following:
+        return min(following)
+    if checkpoint is not None and checkpoint.segment_id == entry.segment_id:
+        return max(checkpoint.next_offset, entry.base_offset + 1)
+    return entry.base_offset + 1
+
+
+def _synced_position(entry: SegmentEntry, checkpoint: directory.Checkpoint | None) -> int:
+    if checkpoint is None:
+        return 0
+    if checkpoint.segment_id == entry.segment_id:
+        return checkpoint.synced_position
+    return _ALL if checkpoint.base_offset > entry.base_offset else 0
+
+
+def _set_aside(disk: Disk, store_path: str, start: int, end: int) -> str:
+    """Copy bytes of a store file to a ``.broken`` file, durably, before they are cut."""
+    name = directory.broken_name(store_path)
+    disk.write_file(name, disk.read_file(store_path, end)[start:], exclusive=True)
+    disk.sync_directory(os.path.dirname(store_path))
+    return name
+
+
+def _set_aside_all(
+    disk: Disk, path: str, entry: SegmentEntry, segment: Segment, writable: bool, result: Recovered
+) -> None:
+    store_path, index_path = file_names(path, entry.base_offset, entry.revision)
+    broken = None
+    size = segment.end_position
+    if writable:
+        if segment.record_count:
+            broken = _set_aside(disk, store_path, 0, size)
+        result.removals += [store_path, index_path]
+    result.report.segments.append(RecoveredSegment(entry.base_offset, "torn", 0, size if broken else 0, broken))
+
+
+def _finish(disk: Disk, path: str, segment: Segment, result: Recovered) -> Segment | None:
+    """Seal a recovered segment in place; an empty one is dropped."""
+    store_path, index_path = file_names(path, segment.base_offset, segment.revision)
+    if segment.record_count == 0:
+        result.removals += [store_path, index_path]
+        return None
+    if segment.index is not None:
+        segment.index.save()
+    segment.seal_now()
+    return Segment.open_sealed(path, SegmentEntry.of(segment), disk)
+
+
+def follow(disk: Disk, path: str, named: Manifest, known: dict[tuple[int, bool], Segment], into: Recovered) -> None:
+    """Open all segments for a live reader: unsealed ones are read along as their writer publishes.
+
+    Args:
+        known: already open segments by ``(segment id, sealed)``, used again.
+    """
+    for entry in named.entries:
+        segment = known.get((entry.segment_id, entry.sealed))
+        if segment is None and not entry.sealed:
+            segment = Segment.open_unsealed(path, entry, disk)
+            segment.follow_writer()
+        if segment is None:
+            only = replace(named, entries=(entry,))
+            open_sealed(disk, path, only, into)
+            continue
+        into.segments.append(segment)
+    for segment, following in zip(into.segments, into.segments[1:], strict=False):
+        if not segment.sealed:
+            segment.set_visible(following.base_offset)

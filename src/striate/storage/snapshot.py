@@ -1,0 +1,123 @@
+"""Snapshots: a copy of a log at one moment, itself a log directory, and restoring one.
+
+Every segment is verified while it is copied, so a snapshot never carries rot on, and restoring verifies again. Both build
+the copy completely before its manifest is written: a directory without a manifest is no log, whatever interrupted the work.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from striate._native.io import REAL_DISK
+from striate._native.segment import Segment
+from striate.errors import CorruptRecordError, CorruptSegmentError, PathExistsError
+from striate.storage import directory, manifest
+from striate.storage.manifest import Manifest, SegmentEntry
+from striate.types import SnapshotInfo
+
+if TYPE_CHECKING:
+    from striate._native.io import Disk
+    from striate.storage.log import Log
+
+_STEP = 4096  # records copied between looks at other threads
+
+
+def snapshot(log: Log, target: str) -> SnapshotInfo:
+    """Copy a log as it is now.
+
+    Records appended after the call began are not in it. Appends and reads go on; structural changes wait.
+
+    Args:
+        log: open for appending. target: new or empty directory, on any local disk.
+
+    Raises:
+        PathExistsError, NotALogError: of the target. CorruptRecordError, CorruptSegmentError: the log does not verify; the target
+        is left without a manifest, so it is no log. ReadOnlyError, DiskFullError, DiskError.
+
+    Durable on return.
+    """
+    with log._admin:
+        with log._exclusive():
+            log._quiesce()
+        sources = log._segments
+        lowest, following = log._lowest, sources[-1].next_offset if sources else log._written_next
+        named = log._manifest(sources, lowest, 1)
+        size = _copy_all(log._disk, sources, target, named)
+    return SnapshotInfo(target, lowest, following, size)
+
+
+def restore(source: str, target: str, disk: Disk = REAL_DISK) -> None:
+    """Copy a snapshot, verified, into a new directory.
+
+    Raises:
+        LogNotFoundError, NotALogError: of the source. CorruptError: it does not verify. PathExistsError: of the target.
+    """
+    directory.check_present(source)
+    named = manifest.load(disk, source)
+    for entry in named.entries:
+        if not entry.sealed:
+            raise CorruptSegmentError(source, "a segment is not sealed: this is a log in use, not a snapshot")
+    segments = tuple(Segment.open_sealed(source, entry, disk) for entry in named.entries)
+    _copy_all(disk, segments, target, named)
+
+
+def _copy_all(disk: Disk, sources: tuple[Segment, ...], target: str, named: Manifest) -> int:
+    """Copy sealed segments and write a manifest that names the copies; gives their size in bytes."""
+    if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
+        raise PathExistsError(target)
+    directory.prepare(disk, target)
+    entries: list[SegmentEntry] = []
+    size = 0
+    made: list[Segment] = []
+    try:
+        for source in sources:
+            copy = _copy_segment(disk, source, target, named.log_id)
+            made.append(copy)
+            entries.append(SegmentEntry.of(copy))
+            size += copy.end_position
+        disk.sync_directory(target)
+        manifest.save(
+            disk,
+            target,
+            Manifest(
+                named.log_id,
+                1,
+                named.lowest_offset,
+                named.initial_offset,
+                named.record_size,
+                named.codec,
+                tuple(entries),
+            ),
+        )
+    except BaseException:
+        for name in os.listdir(target):
+            disk.unlink(os.path.join(target, name))
+        raise
+    return size
+
+
+def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int) -> Segment:
+    """A sealed copy of a sealed segment under a new id, each frame verified; offsets and times are kept."""
+    from striate.storage.log import _random_u64
+
+    _, _, problems = source.check()
+    if problems:
+        position, offset, reason = problems[0]
+        raise CorruptRecordError(source.store.path, reason, position=position, offset=offset)
+    copy = Segment.create(
+        target,
+        source.base_offset,
+        log_id=log_id,
+        segment_id=_random_u64(),
+        capacity=source.store.capacity,
+        base_timestamp_us=source.store.base_timestamp_us,
+        record_size=source.store.record_size,
+        disk=disk,
+    )
+    offsets = source.offsets()
+    for start in range(0, len(offsets), _STEP):
+        copy.copy_from(source, offsets[start : start + _STEP])
+    copy.end_at(source.next_offset)
+    copy.seal_now()
+    return copy

@@ -1,0 +1,260 @@
+"""Drives the real log over a recording disk and writes beside each operation what it promises.
+
+Around every call stand two notes in the record: "begin" with the state the log may change to, "end" with
+the state it has by then acknowledged. What the log answers is checked on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from striate._native.simulation import SimulatedDisk
+from striate.errors import SyncFailedError
+from striate.storage.log import Log
+
+from .contents import TOMBSTONE, VALUE, Contents, Expectation, Row, survivors
+from .model import DiskModel, Operation
+
+Options = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Trace:
+    """The record of a run: what was on the disk before, what was done to it, and what the log promised."""
+
+    name: str
+    model: DiskModel
+    operations: list[Operation]
+    states: list[Contents]
+    start: list[Contents]
+    options: Options
+    log_class: type[Log]
+    deferred: bool = False
+    snapshots: dict[str, Contents] = field(default_factory=dict)
+
+    def expectation(self) -> Expectation:
+        """What holds before the first operation."""
+        return Expectation(list(self.start), None, dict(self.snapshots))
+
+
+class Clock:
+    """Microseconds that pass only when somebody looks."""
+
+    def __init__(self, start: int = 1_700_000_000_000_000) -> None:
+        self.now = start
+
+    def __call__(self) -> int:
+        self.now += 1000
+        return self.now
+
+
+def observe(log: Log) -> Contents:
+    """What the log says it holds, all of it visible and therefore never to be lost again in power mode."""
+    rows = {}
+    for record in log.scan():
+        row = Row(record.value, record.key, int(record.kind))
+        row.timestamp = record.timestamp
+        rows[record.offset] = row
+    end = log.next_offset
+    lowest = log.lowest_offset
+    return Contents(lowest, end, log.durable_offset, end, rows, frozenset(range(lowest, end + 1)))
+
+
+class Driver:
+    """A log over a simulated disk, and the states it has gone through."""
+
+    def __init__(
+        self, root: str, disk: SimulatedDisk, options: Options, start: Contents, log_class: type[Log] = Log
+    ) -> None:
+        self.root = root
+        self.path = root + "/log"
+        self.log_class = log_class
+        self.disk = disk
+        self.options = options
+        self.contents = start
+        self.states: list[Contents] = []
+        self.clock = Clock()
+        self.serial = 0
+        self._log: Log | None = None
+
+    @property
+    def log(self) -> Log:
+        """The open log."""
+        assert self._log is not None, "the log is closed"
+        return self._log
+
+    def value(self, size: int) -> bytes:
+        """A value that no other record has."""
+        self.serial += 1
+        head = b"%d:" % self.serial
+        return (head + b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[: max(size, len(head))]
+
+    def _begin(self, name: str, after: Contents) -> int:
+        self.states.append(after)
+        self.disk.note("begin", name, len(self.states) - 1)
+        return len(self.states) - 1
+
+    def _end(self, name: str, after: Contents) -> None:
+        self.contents = after
+        self.states.append(after)
+        self.disk.note("end", name, len(self.states) - 1)
+
+    def _durable(self) -> int:
+        durable = self.log.durable_offset
+        assert durable <= self.log.next_offset
+        if self.options.get("durability", "power") == "power":
+            assert durable == self.log.next_offset, "power mode shows records that are not durable"
+        return durable
+
+    def _run(self, name: str, after: Contents, call: Callable[[], Any]) -> Any:
+        self._begin(name, after)
+        result = call()
+        log = self.log
+        assert (log.lowest_offset, log.next_offset) == (after.lowest, after.end), f"{name} left other offsets"
+        self._end(name, after.settled(self._durable()))
+        return result
+
+    # ------------------------------------------------------------ opening and closing
+
+    def open(self, **options: Any) -> None:
+        """Open the log; the options stay for later openings."""
+        self.options = {**self.options, **options}
+        self._begin("open", self.contents)
+        self._log = self.log_class(self.path, clock=self.clock, _disk=self.disk, **self.options)
+        assert (self.log.lowest_offset, self.log.next_offset) == (self.contents.lowest, self.contents.end)
+        self._end("open", self.contents.settled(self._durable()))
+
+    def recover(self, candidates: Sequence[Contents]) -> Contents:
+        """Open a log after a crash; whatever it holds is from now on what it has to keep."""
+        self._log = self.log_class(self.path, clock=self.clock, _disk=self.disk, **self.options)
+        self.contents = observe(self.log)
+        ends = {end for state in candidates for end in state.ends if end <= self.contents.end}
+        self.contents.ends = frozenset(ends | {self.contents.end})
+        self._end("recover", self.contents.settled(self._durable()))
+        return self.contents
+
+    def close(self) -> None:
+        """Close the log in order: all of it is durable then, in any mode."""
+        self._begin("close", self.contents)
+        self.log.close()
+        self._log = None
+        self._end("close", self.contents.settled(self.contents.end))
+
+    # ------------------------------------------------------------ writing
+
+    def _append(self, name: str, rows: list[Row], call: Callable[[], Any]) -> None:
+        start = self.contents.end
+        result = self._run(name, self.contents.appended(rows), call)
+        wanted = range(start, start + len(rows)) if isinstance(result, range) else start
+        assert result == wanted, f"{name} returned {result}"
+        for offset, row in enumerate(rows, start):
+            record = self.log.read(offset)
+            seen = Row(record.value, record.key, int(record.kind))
+            assert seen == row, f"offset {offset} reads as {seen}"
+            row.timestamp = record.timestamp
+
+    def append(self, size: int, key: bytes | None = None) -> None:
+        """Append a value of about this size."""
+        value = self.value(size)
+        self._append("append", [Row(value, key)], lambda: self.log.append(value, key))
+
+    def append_tombstone(self, key: bytes) -> None:
+        """Delete a key."""
+        self._append("append_tombstone", [Row(b"", key, TOMBSTONE)], lambda: self.log.append_tombstone(key))
+
+    def append_many(self, sizes: Sequence[int], keys: Sequence[bytes | None] | None = None) -> None:
+        """Append a batch."""
+        values = [self.value(size) for size in sizes]
+        rows = [
+            Row(value, key, VALUE) for value, key in zip(values, keys or [None] * len(values), strict=True)
+        ]
+        self._append("append_many", rows, lambda: self.log.append_many(values, keys))
+
+    def append_failing(self, size: int, nth: int = 1) -> None:
+        """Append while the nth sync from now on fails; what becomes of the record nobody knows."""
+        value = self.value(size)
+        self._begin("append", self.contents.appended([Row(value)]))
+        self.disk.fail("sync", nth)
+        try:
+            self.log.append(value)
+        except SyncFailedError:
+            self.disk.note("failed")
+        else:
+            raise AssertionError("the sync failed and the append did not")
+        self.disk.heal()
+
+    def close_failed(self) -> None:
+        """Close a log that has seen a failed sync."""
+        try:
+            self.log.close()
+        except SyncFailedError:
+            pass
+        self._log = None
+
+    def sync(self) -> None:
+        """Make everything durable."""
+        self._run("sync", self.contents, self.log.sync)
+        assert self.contents.durable == self.contents.end, "sync() returned and left something behind"
+
+    def checkpoint(self) -> None:
+        """Write down how far the log is durable, as the sync thread does now and then."""
+        self._run("checkpoint", self.contents, self.log._checkpoint)
+
+    # ------------------------------------------------------------ cutting
+
+    def truncate_before(self, offset: int) -> None:
+        """Drop the records below an offset."""
+        self._run(
+            "truncate_before", self.contents.cut_before(offset), lambda: self.log.truncate_before(offset)
+        )
+
+    def truncate_after(self, offset: int) -> None:
+        """Drop the records above an offset."""
+        self._run(
+            "truncate_after", self.contents.cut_after(offset + 1), lambda: self.log.truncate_after(offset)
+        )
+
+    def reset(self, offset: int) -> None:
+        """Drop everything."""
+        self._run("reset", Contents.empty(offset), lambda: self.log.reset(offset))
+
+    def retain(self, **limits: int) -> None:
+        """Drop whole segments; which ones, the log says."""
+        after = replace(self.contents)
+        self._begin("retain", after)
+        self.log.retain(**limits)
+        lowest = self.log.lowest_offset
+        assert self.log.next_offset == after.end
+        cut = self.contents.cut_before(lowest)
+        after.lowest, after.rows, after.ends, after.durable, after.alive = (
+            cut.lowest,
+            cut.rows,
+            cut.ends,
+            cut.durable,
+            cut.alive,
+        )
+        self._end("retain", cut.settled(self._durable()))
+
+    def compact(self, **options: float) -> None:
+        """Drop records that newer ones of their key replace; which ones, the log says."""
+        before = self.contents
+        after = replace(before)
+        self._begin("compact", after)
+        self.log.compact(**options)
+        seen = observe(self.log)
+        assert (seen.lowest, seen.end) == (before.lowest, before.end)
+        must_stay = survivors(before.rows) - {o for o, row in before.rows.items() if row.kind == TOMBSTONE}
+        assert must_stay <= set(seen.rows), f"compaction dropped {sorted(must_stay - set(seen.rows))}"
+        after.optional = before.optional | (set(before.rows) - set(seen.rows))
+        rows = {offset: before.rows[offset] for offset in seen.rows}
+        assert rows == seen.rows, "compaction changed a record"
+        self._end("compact", before.compacted(rows).settled(self._durable()))
+
+    def snapshot(self, name: str) -> None:
+        """Copy the log to a directory beside it; once it has returned, the copy is durable too."""
+        self._run("snapshot", self.contents, lambda: self.log.snapshot(f"{self.root}/{name}"))
+        copy = self.contents
+        self.states.append(replace(copy, durable=copy.end, alive=copy.end))
+        self.disk.note("snapshot", name, len(self.states) - 1)

@@ -1,0 +1,108 @@
+"""No crash state of any workload loses a record, invents one, or keeps the log from opening.
+
+A few hundred states in the default run, 20,000 with ``-m crash``, a million with
+``python -m tests.crash --states 1000000``. Failures name the state and the command that shows it again.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .explore import Explorer, Tally, parse_replay
+from .rot import check_rot, rot_states
+from .toy import FLAWS, flawed
+from .workloads import WORKLOADS
+
+FEW = 300 // len(WORKLOADS) + 1
+ROTTING = ["append_one_by_one", "append_batches", "rolls", "reopening", "keyed", "fixed_length"]
+MANY = 20_000 // len(WORKLOADS) + 1
+
+
+def report(tally: Tally) -> str:
+    return "\n".join(
+        f"{problem}\n  again: python -m tests.crash --replay {replay}" for replay, problem in tally.failures
+    )
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_some_crash_states(workload: str) -> None:
+    explorer = Explorer(workload)
+    explorer.run_sample(FEW)
+    assert not explorer.tally.failures, report(explorer.tally)
+    assert explorer.tally.states >= FEW
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_many_crash_states(workload: str) -> None:
+    total = Tally()
+    seed = 1
+    while total.states < MANY and not total.failures:
+        total.add(Explorer(workload, seed).run(MANY - total.states))
+        seed += 1
+    assert not total.failures, report(total)
+
+
+@pytest.mark.parametrize("workload", ROTTING)
+def test_some_rot(workload: str) -> None:
+    seen = {check_rot(state) for state in rot_states(Explorer(workload).trace, 15)}
+    assert seen - {"harmless"}, "no flipped bit was ever noticed"
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("workload", ROTTING)
+def test_much_rot(workload: str) -> None:
+    for state in rot_states(Explorer(workload, 1).trace, 400):
+        check_rot(state)
+
+
+# ---------------------------------------------------------------- do the checks check?
+
+
+def test_the_sound_toy_passes() -> None:
+    tally = Explorer("toy", 0, flawed("")).run(600)
+    assert not tally.failures, report(tally)
+    assert tally.nested > 100
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_every_known_mistake_is_caught(flaw: str) -> None:
+    assert Explorer("toy", 0, flawed(flaw)).run(1500).failures
+
+
+@pytest.mark.parametrize("ignored", ["sync", "sync_directory"])
+def test_a_disk_that_lies_is_caught(ignored: str) -> None:
+    """The same log over a disk that says "synced" and is not: records have to be missed."""
+    explorer = Explorer("append_one_by_one")
+    operations = explorer.trace.operations
+    operations[:] = [operation for operation in operations if operation[0] != ignored]
+    assert explorer.run(500).failures
+
+
+def test_early_acknowledgements_are_caught() -> None:
+    """What is acknowledged before its sync is a record that a crash may take."""
+    explorer = Explorer("append_one_by_one")
+    explorer.trace.operations[:] = acknowledged_early(explorer.trace.operations)
+    assert explorer.run(1000).failures
+
+
+def acknowledged_early(operations: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Put every "end" note in front of the last sync before it."""
+    early: list[tuple[object, ...]] = []
+    for operation in operations:
+        place = len(early)
+        if operation[:3] == ("note", "end", "append"):
+            while early[place - 1][0] != "sync":
+                place -= 1
+            place -= 1
+        early.insert(place, operation)
+    return early
+
+
+def test_replays_find_the_same_state() -> None:
+    explorer = Explorer("toy", 0, flawed("files removed before the manifest"))
+    explorer.run(1500)
+    replay, _ = explorer.tally.failures[0]
+    _, _, path = parse_replay(replay)
+    again = Explorer("toy", 0, flawed("files removed before the manifest"))
+    assert again.find(path).image == explorer.find(path).image

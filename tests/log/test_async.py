@@ -1,0 +1,255 @@
+"""What only the async class has: concurrent tasks, group commit, cancellation, closing under load."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.driver import AWAITED
+
+from striate import AsyncLog, Log, LogClosedError, LogLockedError, StriateError
+
+
+def test_both_classes_have_the_same_methods() -> None:
+    for name in dir(Log):
+        if not name.startswith("_"):
+            assert hasattr(AsyncLog, name), name
+    for name in AWAITED:
+        assert callable(getattr(AsyncLog, name))
+
+
+def test_both_classes_take_the_same_parameters() -> None:
+    sync = inspect.signature(Log).parameters
+    with_loop = inspect.signature(AsyncLog).parameters
+    assert list(sync) == list(with_loop)
+    assert {n: p.default for n, p in sync.items()} == {n: p.default for n, p in with_loop.items()}
+
+
+def test_two_ways_to_open(log_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncLog(log_path) as log:
+            assert await log.append(b"value") == 0
+        assert log.closed
+        log = await AsyncLog.open(log_path)
+        assert log.read(0).value == b"value"
+        await log.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_concurrent_tasks(log_path: Path, durability: str) -> None:
+    """64 tasks append at once; each gets its own offset, and in power mode they share syncs."""
+
+    async def main() -> None:
+        async with AsyncLog(log_path, durability=durability, segment_bytes=16384) as log:
+
+            async def work(task: int) -> None:
+                for number in range(20):
+                    value = b"%d/%d" % (task, number)
+                    offset = await log.append(value)
+                    assert log.read(offset).value == value
+                    if durability == "power":
+                        assert log.durable_offset > offset
+
+            before = log.stats().syncs
+            await asyncio.gather(*(work(task) for task in range(64)))
+            assert log.next_offset == 64 * 20
+            if durability == "power":
+                assert log.stats().syncs - before < 64 * 20 / 4, "tasks share syncs"
+            values = {record.value for record in log}
+            assert values == {b"%d/%d" % (task, number) for task in range(64) for number in range(20)}
+
+    asyncio.run(main())
+
+
+def test_order_of_one_task(log_path: Path) -> None:
+    """Appends started in order get offsets in order, awaited or not."""
+
+    async def main() -> None:
+        async with AsyncLog(log_path, segment_bytes=4096) as log:
+            tasks = [asyncio.ensure_future(log.append(b"%d" % number * 9)) for number in range(200)]
+            assert await asyncio.gather(*tasks) == list(range(200))
+            assert [record.value for record in log] == [b"%d" % number * 9 for number in range(200)]
+
+    asyncio.run(main())
+
+
+def test_cancelled_appends_are_all_or_nothing(log_path: Path) -> None:
+    """A cancelled await may or may not have written; the log stays sound and its tasks end."""
+
+    async def main() -> None:
+        async with AsyncLog(log_path, segment_bytes=8192) as log:
+            acknowledged: dict[int, int] = {}
+
+            async def work(number: int) -> None:
+                batch = await log.append_many([b"%d/%d" % (number, part) for part in range(3)])
+                acknowledged[number] = batch.start
+
+            for number in range(150):
+                task = asyncio.create_task(work(number))
+                for _ in range(number % 5):
+                    await asyncio.sleep(0)
+                if number % 2:
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            values = [record.value for record in log]
+            assert len(values) % 3 == 0
+            for place in range(0, len(values), 3):
+                number = int(values[place].split(b"/")[0])
+                assert values[place : place + 3] == [b"%d/%d" % (number, part) for part in range(3)]
+            for number, offset in acknowledged.items():
+                assert log.read(offset).value == b"%d/0" % number
+            assert set(range(0, 150, 2)) <= set(acknowledged)
+            assert await log.append(b"on") == len(values)
+
+    asyncio.run(main())
+
+
+def test_closing_under_load(log_path: Path) -> None:
+    """What was acknowledged before or during close is there; the rest fails with LogClosedError."""
+
+    async def main() -> dict[int, int]:
+        log = await AsyncLog.open(log_path, segment_bytes=8192)
+        acknowledged: dict[int, int] = {}
+        errors: list[BaseException] = []
+        enough = asyncio.Event()
+
+        async def work(task: int) -> None:
+            number = 0
+            while True:
+                try:
+                    acknowledged[await log.append(b"%d/%d" % (task, number))] = task * 10**6 + number
+                except LogClosedError as error:
+                    errors.append(error)
+                    return
+                number += 1
+                if len(acknowledged) >= 300:
+                    enough.set()
+
+        tasks = [asyncio.create_task(work(task)) for task in range(16)]
+        await enough.wait()
+        await log.close()
+        await asyncio.wait_for(asyncio.gather(*tasks), 20)
+        assert len(errors) == 16
+        return acknowledged
+
+    acknowledged = asyncio.run(main())
+    with Log(log_path, mode="r") as log:
+        for offset, number in acknowledged.items():
+            assert log.read(offset).value == b"%d/%d" % divmod(number, 10**6)
+
+
+def test_it_is_bound_to_its_loop(log_path: Path) -> None:
+    """Awaiting from another loop is an error or works; it never hangs and never harms the log."""
+    first, second = asyncio.Runner(), asyncio.Runner()
+    with first, second:
+        log = first.run(opened(log_path))
+
+        async def append() -> int:
+            return await asyncio.wait_for(log.append(b"value"), 10)
+
+        assert first.run(append()) == 0
+        try:
+            assert second.run(append()) == 1
+        except (StriateError, RuntimeError):
+            assert log.next_offset == 1
+        first.run(closing(log))
+
+
+async def opened(path: Path, **options: Any) -> AsyncLog:
+    return await AsyncLog.open(path, **options)
+
+
+async def closing(log: AsyncLog) -> None:
+    await log.close()
+
+
+def test_errors_reach_the_caller(log_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncLog(log_path, segment_bytes=4096) as log:
+            with pytest.raises(TypeError):
+                await log.append("text")  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match="limit"):
+                await log.append(bytes(9000))
+            with pytest.raises(LogLockedError):
+                await AsyncLog.open(log_path)
+            with pytest.raises(LookupError):
+                log.read(0)
+            assert await log.append(b"on") == 0
+        with pytest.raises(LogClosedError):
+            await log.append(b"closed")
+        with pytest.raises(LogClosedError):
+            log.read(0)
+
+    asyncio.run(main())
+
+
+def test_long_work_does_not_stop_the_loop(log_path: Path) -> None:
+    """Compaction, verification and snapshots run aside: other tasks append and tick meanwhile."""
+
+    async def main() -> None:
+        async with AsyncLog(log_path, durability="process", segment_bytes=1 << 16) as log:
+            for number in range(300):
+                await log.append_many([b"%d" % number * 30] * 20, [b"key-%d" % part for part in range(20)])
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    ticks += 1
+                    await log.append(b"tick", b"tick")
+                    await asyncio.sleep(0)
+
+            ticker = asyncio.create_task(tick())
+            for work in (log.verify(), log.compact(), log.snapshot(log_path.with_name("snapshot"))):
+                before = ticks
+                await work
+                assert ticks > before
+            ticker.cancel()
+            await asyncio.gather(ticker, return_exceptions=True)
+            assert {record.key for record in log} == {b"tick", *(b"key-%d" % part for part in range(20))}
+
+    asyncio.run(main())
+
+
+def test_uvloop(log_path: Path) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main() -> None:
+        async with AsyncLog(log_path, segment_bytes=8192) as log:
+            follower = asyncio.create_task(first_records(log, 100))
+            await asyncio.gather(*(log.append(b"%d" % number) for number in range(100)))
+            assert len(await asyncio.wait_for(follower, 10)) == 100
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+async def first_records(log: AsyncLog, count: int) -> list[Any]:
+    seen = []
+    async for record in log.follow(0):
+        seen.append(record)
+        if len(seen) == count:
+            break
+    return seen
+
+
+def test_a_loop_that_ends_with_the_log_open(log_path: Path) -> None:
+    """Left open, the log is collected without noise, and what was acknowledged is there."""
+
+    async def main() -> None:
+        log = await AsyncLog.open(log_path, durability="process")
+        await log.append(b"value")
+        log.close  # noqa: B018
+
+    asyncio.run(main())
+    import gc
+
+    gc.collect()
+    with Log(log_path, mode="r") as log:
+        assert log.read(0).value == b"value"

@@ -1,0 +1,112 @@
+"""Following in asyncio: woken by tasks and processes, cancelled, ended by close, never blocking the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.child import Child
+
+from striate import AsyncLog, LogClosedError
+
+TYPICAL_LATENCY_S = 0.005  # the promise is 1 ms on an idle machine
+
+
+def test_async_follow_is_woken_and_cancelled(log_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncLog(log_path, segment_bytes=4096, durability="process") as log:
+            seen: list[int] = []
+            enough = asyncio.Event()
+
+            async def follow() -> None:
+                async for record in log.follow(0):
+                    seen.append(record.offset)
+                    if len(seen) == 500:
+                        enough.set()
+
+            task = asyncio.create_task(follow())
+            for number in range(500):
+                await log.append(b"%d" % number * 9)
+            await asyncio.wait_for(enough.wait(), 10)
+            assert seen == list(range(500))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await log.append(b"on") == 500
+
+    asyncio.run(main())
+
+
+def test_async_close_ends_followers(log_path: Path) -> None:
+    async def main() -> None:
+        log = await AsyncLog.open(log_path, durability="process")
+
+        async def follow() -> list[int]:
+            return [record.offset async for record in log.follow(0)]
+
+        async def wait() -> Any:
+            try:
+                return await log.wait(10)
+            except LogClosedError:
+                return False
+
+        followers = [asyncio.create_task(follow()) for _ in range(3)]
+        waiter = asyncio.create_task(wait())
+        await log.append(b"value")
+        assert await log.wait(0, 5) is True
+        await asyncio.sleep(0)
+        await log.close()
+        ended = await asyncio.wait_for(asyncio.gather(*followers), 5)
+        assert all(offsets in ([], [0]) for offsets in ended)
+        assert await asyncio.wait_for(waiter, 5) is False
+
+    asyncio.run(main())
+
+
+def test_the_loop_goes_on_while_a_task_waits(log_path: Path) -> None:
+    """Waiting in one task never blocks the loop: others tick, and an append by another task wakes it."""
+
+    async def main() -> None:
+        async with AsyncLog(log_path, durability="process") as log:
+            ticks = 0
+            waiter = asyncio.create_task(log.wait(0, 10))
+            for _ in range(1000):
+                await asyncio.sleep(0)
+                ticks += 1
+            assert not waiter.done()
+            await log.append(b"value")
+            assert await asyncio.wait_for(waiter, 5) is True
+            assert ticks == 1000
+
+    asyncio.run(main())
+
+
+def test_async_follow_of_another_process(log_path: Path) -> None:
+    writer = """
+    from striate import Log
+    with Log(path, segment_bytes=4096, durability="process") as log:
+        say("open")
+        while heard(): log.append(b"%r" % time.perf_counter())
+    """
+
+    async def main(child: Child) -> list[float]:
+        took = []
+        async with AsyncLog(log_path, mode="r") as log:
+            stream = log.follow(0)
+            for _ in range(40):
+                child.tell("append")
+                record = await asyncio.wait_for(anext(stream), 10)
+                took.append(time.perf_counter() - float(record.value))
+            await stream.aclose()
+        return took
+
+    with Child(writer, log_path) as child:
+        child.expect("open")
+        took = asyncio.run(main(child))
+        child.tell()
+        child.finish()
+    assert statistics.median(took) < TYPICAL_LATENCY_S, sorted(took)
