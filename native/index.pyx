@@ -97,6 +97,11 @@ cdef class Index:
         self.path = path
         return self
 
+    @property
+    def is_in_memory(self):
+        """Whether the pairs were rebuilt and are in no file."""
+        return self.mapping is None
+
     def save(self):
         """Put a file with the pairs in the place of the old one, durably. A reader may have the old one mapped, so it is
         replaced and not written over."""

@@ -44,6 +44,8 @@ cdef class Disk:
     cdef io_table table
     cdef readonly bint background     # may background threads use the table? False for simulated disks
 
+    cdef readonly bint deferred       # leave sealing to the next sync even without threads; for simulated disks
+
     cpdef int open_file(self, str path, int flags, int mode=*) except -1
 
 

@@ -33,11 +33,14 @@ cdef class Live:
     cdef Mapping mapping
     cdef readonly bint trusted        # the page was written in this boot, in this very file, for this log
 
+    @staticmethod
+    cdef Live _map(str path, uint64_t log_id, Disk disk)
     # Publish a new end and wake sleepers, if any.
     cdef void publish(self, uint64_t next_offset) noexcept nogil
     cdef void wake(self) noexcept nogil
     cdef uint64_t visible(self) noexcept nogil
     # Sleep until visible() > offset: 0, -EINTR, -ETIMEDOUT (also for any wake-up: look again).
     cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil
-    cdef _judge(self, uint64_t log_id, uint64_t inode)
-    cdef _stamp(self, uint64_t log_id, uint64_t inode)
+    cdef uint64_t log_id
+    cdef uint64_t inode
+    cdef _stamp(self)

@@ -5,6 +5,7 @@ import os
 from libc.string cimport memcmp, memcpy
 
 from striate._native.io import REAL_DISK, check_result
+from striate.errors import DiskError
 
 cdef extern from "platform.h" nogil:
     uint64_t striate_load_u64_acquire(const uint64_t *word)
@@ -32,50 +33,63 @@ def _boot_id():
         return os.urandom(16)
 
 
+cdef bytes _this_boot = _boot_id()
+
+
 cdef class Live:
     """The mapped live page of one log."""
 
     @staticmethod
-    def open(str path, uint64_t log_id, *, bint create=False, Disk disk=REAL_DISK):
-        """Map the page, making the file where the writer asks for it.
+    def open(str path, uint64_t log_id, *, Disk disk=REAL_DISK):
+        """Map the page, making the file when it is not there; one that cannot be trusted is begun anew. For the writer.
 
         Raises:
-            DiskError: the file cannot be opened for reading and writing (readers write the word they sleep on).
+            DiskError, DiskFullError: the file cannot be made or mapped.
         """
-        cdef Live self = Live.__new__(Live)
-        cdef int descriptor = disk.open_file(path, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0))
-        cdef int64_t size
-        try:
-            size = disk.table.size(disk.table.context, descriptor)
-            if size < PAGE_BYTES:
-                if not create:
-                    self.page = NULL
-                    return self
-                check_result(disk.table.allocate(disk.table.context, descriptor, 0, PAGE_BYTES), path, "allocate")
-            self.mapping = Mapping.create(disk, descriptor, PAGE_BYTES, True, path)
-            inode = os.fstat(descriptor).st_ino
-        finally:
-            disk.close_file(descriptor)
-        self.page = <live_page *>self.mapping.address
-        self._judge(log_id, inode)
-        if create and not self.trusted:
-            self._stamp(log_id, inode)
+        cdef Live self = Live._map(path, log_id, disk)
+        if not self.trusted:
+            self._stamp()
         return self
 
-    cdef _judge(self, uint64_t log_id, uint64_t inode):
-        cdef bytes boot_id = _boot_id()
-        self.trusted = (self.page.magic == MAGIC_LIVE and self.page.version == 1 and self.page.inode == inode
-                        and self.page.log_id == log_id
-                        and memcmp(self.page.boot_id, <const char *>boot_id, 16) == 0)
+    @staticmethod
+    def open_reader(str path, uint64_t log_id, Disk disk=REAL_DISK):
+        """Map the page for a reader, who writes only the word it sleeps on; ``None`` where that is not allowed.
 
-    cdef _stamp(self, uint64_t log_id, uint64_t inode):
-        cdef bytes boot_id = _boot_id()
+        A page that cannot be trusted (yet) is something to sleep on until a writer comes and stamps it.
+        """
+        try:
+            return Live._map(path, log_id, disk)
+        except DiskError:
+            return None
+
+    @staticmethod
+    cdef Live _map(str path, uint64_t log_id, Disk disk):
+        cdef Live self = Live.__new__(Live)
+        cdef int descriptor = disk.open_file(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT)
+        try:
+            if disk.table.size(disk.table.context, descriptor) < PAGE_BYTES:
+                check_result(disk.table.allocate(disk.table.context, descriptor, 0, PAGE_BYTES), path, "allocate")
+            self.mapping = Mapping.create(disk, descriptor, PAGE_BYTES, True, path)
+            self.inode = os.fstat(descriptor).st_ino
+        finally:
+            disk.close_file(descriptor)
+        self.log_id = log_id
+        self.page = <live_page *>self.mapping.address
+        self.judge()
+        return self
+
+    def judge(self):
+        """Look whether the page can be trusted: written in this boot, in this very file, for this log."""
+        self.trusted = (striate_load_u32(&self.page.magic) == MAGIC_LIVE and self.page.version == 1
+                        and self.page.inode == self.inode and self.page.log_id == self.log_id
+                        and memcmp(self.page.boot_id, <const char *>_this_boot, 16) == 0)
+        return self.trusted
+
+    cdef _stamp(self):
         self.page.visible_next = self.page.failed = self.page.failed_offset = self.page.generation = 0
-        self.page.waiting = 0
         self.page.version, self.page.size = 1, sizeof(live_page)
-        self.page.inode, self.page.log_id = inode, log_id
-        memcpy(self.page.boot_id, <const char *>boot_id, 16)
-        self.page.magic = MAGIC_LIVE
+        self.page.inode, self.page.log_id = self.inode, self.log_id
+        memcpy(self.page.boot_id, <const char *>_this_boot, 16)
 
     @property
     def failed_offset(self):
@@ -103,6 +117,9 @@ cdef class Live:
         self.page.failed = 0
         self.set_generation(generation)
         self.publish(next_offset)
+        # Last: from here on readers that slept on an untrusted page believe it.
+        striate_store_u32(&self.page.magic, MAGIC_LIVE)
+        self.trusted = True
         self.wake()
 
     def set_generation(self, uint64_t generation):

@@ -35,7 +35,7 @@ from striate._native.frame cimport (
     header_checksum,
 )
 from striate._native.io cimport fork_count, raise_disk_error
-from striate._native.reader cimport LOG_CLOSED, LOG_DAMAGED, LOG_FAILED, LOG_FROZEN, LOG_OPEN
+from striate._native.reader cimport LOG_CLOSED, LOG_DAMAGED, LOG_FAILED, LOG_FROZEN, LOG_OPEN, as_offset
 
 import os
 
@@ -426,7 +426,7 @@ cdef class LogCore(LogReader):
         cdef borrowed buffer
         cdef borrowed sizes
         cdef int64_t total
-        if keys is not None and not isinstance(keys, (list, tuple)):
+        if keys is not None:
             keys = _as_list(keys, "keys")
         if lengths is None:
             values = _as_list(values, "values")
@@ -437,7 +437,7 @@ cdef class LogCore(LogReader):
         if keys is not None and len(keys) != count[0]:
             raise InvalidArgumentError("keys", f"as many as values ({count[0]})", len(keys))
         if count[0] == 0:
-            self.raise_unless_open()
+            self._raise_unless_open()
             return <int64_t>striate_load_u64(&self.written_next)
         records = <record_input *>malloc(sizeof(record_input) * <size_t>count[0])
         if records == NULL:
@@ -535,7 +535,7 @@ cdef class LogCore(LogReader):
         if size > MAX_SEGMENT_BYTES - STORE_HEADER_BYTES:
             raise BatchTooLargeError(size, MAX_SEGMENT_BYTES - STORE_HEADER_BYTES)
         while True:
-            now = <uint64_t>striate_now_us() if self.clock is None else <uint64_t>self.clock()
+            now = <uint64_t>striate_now_us() if self.clock is None else as_offset(self.clock(), "the clock's time")
             records[0].timestamp_us = now
             if release or pthread_mutex_trylock(&self.write_lock) != 0:
                 with nogil:
@@ -613,7 +613,7 @@ cdef class LogCore(LogReader):
             self._raise_damaged()
         raise AssertionError(f"status {status}, state {self._state}")
 
-    def raise_unless_open(self):
+    def _raise_unless_open(self):
         """Raise unless the log takes appends."""
         self.check_open()
         if self._read_only or self._state > LOG_FROZEN:
@@ -652,7 +652,7 @@ cdef class LogCore(LogReader):
 
     def _sync_written(self):
         """Make everything written durable; the offset up to which it is."""
-        self.raise_unless_open()
+        self._raise_unless_open()
         self.wait_durable(striate_load_u64(&self.written_next))
         return striate_load_u64(&self.durable_next)
 

@@ -34,6 +34,7 @@ cdef class LogReader:
 
     cdef uint64_t visible(self) noexcept nogil
     cdef int check_open(self) except -1
+    cdef int follow_writer(self) except -1
     # Raise unless the offset may be read; gives the visible end.
     cdef uint64_t check_offset(self, uint64_t offset) except? 0
     cdef Segment find(self, uint64_t offset)

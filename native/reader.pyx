@@ -1,6 +1,7 @@
 """Reading a log: records, views, scans and columnar batches over an immutable list of segments."""
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
 from libc.errno cimport EINTR
@@ -57,7 +58,7 @@ cdef class LogReader:
     """The reading half of :class:`striate.Log`."""
 
     cdef uint64_t visible(self) noexcept nogil:
-        return self._live.visible() if self._live is not None else self.still
+        return self._live.visible() if self._live is not None and self._live.trusted else self.still
 
     cdef int check_open(self) except -1:
         if self.forks != fork_count():
@@ -65,23 +66,29 @@ cdef class LogReader:
         if self._state == LOG_CLOSED:
             raise LogClosedError(self.path)
         if self._read_only:
-            self._follow()
+            self.follow_writer()
         return 0
 
-    def _follow(self):
-        """Catch up with the writer's manifest and end; for readers in other processes."""
+    cdef int follow_writer(self) except -1:
+        # Catch up with the writer's manifest and end; for readers in other processes.
         cdef uint64_t visible
         cdef Segment last
-        if self._live is not None and self._live.page.generation > self.generation:
+        if self._live is None:
+            return 0
+        if not self._live.trusted:
+            if self._live.judge():
+                self._refresh()
+        elif self._live.page.generation > self.generation:
             self._refresh()
-        if self._live is None or not self.segments:
-            return
+        if not self._live.trusted or not self.segments:
+            return 0
         visible = self._live.visible()
         last = <Segment>self.segments[len(self.segments) - 1]
         if not last.sealed and last.base_offset + last.next_relative < visible:
             last.set_visible(visible)
+        return 0
 
-    def check_usable(self):
+    def _check_usable(self):
         """Raise unless the log is open and of this process."""
         self.check_open()
 
@@ -437,7 +444,7 @@ cdef class LogReader:
                     return False
             with nogil:
                 result = self._live.sleep(offset, left)
-            # Returning to the interpreter's loop is what lets a KeyboardInterrupt through.
+            PyErr_CheckSignals()
             if self._state == LOG_CLOSED:
                 return False
 

@@ -71,4 +71,5 @@ cdef class Segment:
     cdef int _walk(self, walk_state *state, int64_t limit, bint contiguous) noexcept nogil
     cdef int64_t _last_nonzero(self, int64_t start, int64_t limit) noexcept nogil
     cdef int64_t _later_mark(self, int64_t start, int64_t limit) noexcept nogil
+    cdef bint _padding_is_zero(self, int64_t position, frame_view *view) noexcept nogil
     cdef bint _looks_complete(self, int64_t position, uint32_t relative, int64_t end) noexcept nogil

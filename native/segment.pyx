@@ -188,6 +188,12 @@ cdef class Segment:
                 self.rebuild_index()
         self.checked = True
 
+    def save_index(self):
+        """Put the index file right where it was rebuilt in memory; nothing happens otherwise."""
+        self.check_index()
+        if self.index is not None and self.index.is_in_memory:
+            self.index.save()
+
     @staticmethod
     def resume(str directory, entry, Disk disk=REAL_DISK):
         """Open a sealed segment for more appends. The manifest must already call it unsealed.
@@ -275,8 +281,12 @@ cdef class Segment:
         if self.store.written + FOOTER_BYTES > self.store.allocated:
             # Only after a crash that took unsynced blocks: an append always leaves room.
             result = self.store.grow(self.store.written + FOOTER_BYTES)
+        if result == 0 and self.store.synced < self.store.written:
+            # A verified footer proves the frames before it, so they are durable before it exists.
+            result = self.store.sync()
         if result < 0:
             return result
+        self.store.synced = self.store.written
         result = self.store.write_footer(
             self.first_timestamp_us, self.last_timestamp_us, self.record_count,
             self.next_relative - 1 if self.record_count else 0, self.index_checksum, FOOTER_GAPS if self.gaps else 0)
@@ -328,6 +338,7 @@ cdef class Segment:
         cdef record_input record
         cdef int status
         cdef uint64_t offset
+        source.check_index()
         for offset in offsets:
             status = source.fetch(<uint32_t>(offset - source.base_offset), &view)
             if status != 0:
@@ -411,12 +422,14 @@ cdef class Segment:
             return self.record_count
         if offset >= self.next_offset:
             return 0
+        self.check_index()
         if self.index is None or not self.gaps:
             return self.next_offset - offset
         return self.index.count - self.index.lower_bound(<uint32_t>(offset - self.base_offset), self.index.count)
 
     def offsets(self, start=None, stop=None):
         """Offsets of the records there are, as a list; a range of them when both ends are given."""
+        self.check_index()
         cdef int64_t slot
         cdef uint64_t first = self.base_offset if start is None else max(start, self.base_offset)
         cdef uint64_t last = self.next_offset if stop is None else min(stop, self.next_offset)
@@ -544,7 +557,8 @@ cdef class Segment:
     cdef _adopt(self, walk_state *state):
         self.next_relative, self.record_count = state.batch_relative, state.batch_count
         self.store.written, self.store.chain = state.batch_position, state.batch_chain
-        self.store.synced = self.store.marked = state.batch_position
+        # Read from the page cache: a killed writer may not have synced it.
+        self.store.synced = self.store.marked = STORE_HEADER_BYTES
         if state.batch_count:
             self.first_timestamp_us = state.first_timestamp_us
             self.last_timestamp_us = state.batch_timestamp_us
@@ -629,6 +643,16 @@ cdef class Segment:
             self.damage.append((self.base_offset + state.relative, self.base_offset + after, state.position,
                                 "the frame does not verify"))
 
+    cdef bint _padding_is_zero(self, int64_t position, frame_view *view) noexcept nogil:
+        # No checksum covers it.
+        cdef const char *at = view.value + view.value_size
+        cdef const char *end = self.store.memory + position + view.size_bytes
+        while at < end:
+            if at[0] != 0:
+                return False
+            at += 1
+        return True
+
     def check(self):
         """Verify every byte of the segment against frames, chain, index and counts.
 
@@ -642,6 +666,8 @@ cdef class Segment:
         cdef frame_view view
         cdef int status = 0
         cdef int64_t located = 0
+        cdef uint32_t expected = 0
+        self.check_index()
         problems = [(position, first, reason) for first, _, position, reason in self.damage]
         while position < end:
             with nogil:
@@ -650,19 +676,24 @@ cdef class Segment:
                     if status != 0:
                         break
                     located = self.locate(view.relative_offset)
-                    if located != position:
+                    if located != position or not self._padding_is_zero(position, &view):
                         break
                     chain = striate_crc32c_u32(chain, view.checksum)
                     records += 1
                     position += view.size_bytes
+                    expected = view.relative_offset + 1
             if position >= end:
                 break
             if status == 0:
-                problems.append((position, self.base_offset + view.relative_offset, "the index points elsewhere"))
+                problems.append((position, self.base_offset + view.relative_offset, "the index points elsewhere"
+                                 if located != position else "the padding is not zero"))
                 records += 1
                 position += view.size_bytes
+                expected = view.relative_offset + 1
                 continue
-            problems.append((position, None, "the frame does not verify"))
+            expected = self.next_present(expected)
+            problems.append((position, self.base_offset + expected, "the frame does not verify"))
+            expected += 1
             with nogil:
                 position = self.store.next_valid(position + UNIT_BYTES, end)
             if position < 0:

@@ -10,7 +10,8 @@ What may not live here: any idea of what survives a crash; anything that knows w
 import errno as _errno
 import os
 
-from libc.errno cimport EIO
+cimport cython
+from libc.errno cimport EBADF, EIO
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
 from posix.fcntl cimport O_CREAT, O_TRUNC
@@ -152,6 +153,8 @@ cdef int _sync(void *context, int descriptor) noexcept with gil:
     # bytes in the files but none of them durable, as the kernel does.
     cdef SimulatedDisk disk = <SimulatedDisk>context
     cdef int number = disk.fault("sync", disk.path_of(descriptor), NULL)
+    if descriptor not in disk.descriptors:
+        return -EBADF
     if number:
         disk.add(("sync_failed", disk.file_of(descriptor)))
         return -number
@@ -223,6 +226,9 @@ cdef void _prepare(void *context, int descriptor, char *address, int64_t positio
             disk.add(("write", disk.file_of(descriptor), position, zeros))
 
 
+# Mappings and files are released through the disk, so it and its tables must stay whole when a log dies
+# together with it in a garbage cycle. It refers to nothing that could close a cycle.
+@cython.no_gc
 cdef class SimulatedDisk(Disk):
     """A disk that records every mutation and fails on demand.
 
@@ -240,6 +246,8 @@ cdef class SimulatedDisk(Disk):
             ``("note", ...)``: from :meth:`note`.
         calls: operation name to the number of calls, failed ones included.
         faults_hit: how many calls have failed on purpose.
+        misuses: how many calls were made on files that are not open.
+        deferred: true lets the core seal full segments later, where it would leave that to its sync thread.
         recording: false to keep no operations.
         volatile_names: file names that are shared memory and not data.
     """
@@ -335,7 +343,10 @@ cdef class SimulatedDisk(Disk):
 
     cdef str path_of(self, int descriptor):
         entry = self.descriptors.get(descriptor)
-        return entry[1] if entry is not None else ""
+        if entry is None:
+            self.misuses += 1
+            return ""
+        return entry[1]
 
     cdef int64_t file_of(self, int descriptor) except -1:
         return self.descriptors[descriptor][0]

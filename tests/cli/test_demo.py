@@ -87,7 +87,7 @@ def test_demo_interrupted(number: signal.Signals, code: int, spawn: Spawn, tempo
 
 
 def test_demo_whose_writer_fails(run: Run, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.demo.run.SEGMENT_BYTES", 1)
+    monkeypatch.setattr("striate.demo.show.SEGMENT_BYTES", 1)
     result = run("demo", "--max-lines", LINES, "--json")
     assert (result.code, result.error["error"]) == (1, "StorageError")
     assert "the writer process of the demo failed: InvalidArgumentError" in result.error["message"]

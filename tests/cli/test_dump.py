@@ -53,13 +53,15 @@ def make(path: Path, *, sealed: bool = True) -> Path:
     """A log of one segment; it need not be one the engine would open."""
     path.mkdir()
     store, index = codec.segment_names(BASE)
+    pairs = codec.encode_index((number, 64 + 32 * number) for number in range(5))
     entry = codec.Entry(
-        BASE, SEGMENT_ID, BASE + 5, 64, TIME_US, TIME_US + 4, 5, 0, 1, 2, codec.ENTRY_SEALED if sealed else 0
+        *(BASE, SEGMENT_ID, BASE + 5, 64, TIME_US, TIME_US + 4, 5, 0),
+        *(1, codec.checksum(pairs), codec.ENTRY_SEALED if sealed else 0),
     )
-    manifest = codec.Manifest(LOG_ID, 9, BASE, 0, 0, codec.MANIFEST_CLEAN, 0, (entry,))
+    manifest = codec.Manifest(LOG_ID, 9, BASE, 0, 0, 0, 0, (entry,))
     (path / "manifest").write_bytes(codec.encode_manifest(manifest))
     (path / store).write_bytes(store_bytes(sealed))
-    (path / index).write_bytes(codec.encode_index([(0, 64), (1, 96)]) + bytes(64))
+    (path / index).write_bytes(pairs + bytes(64))
     slots = [codec.encode_slot(codec.Slot(LOG_ID, n, SEGMENT_ID, BASE, 64, 47)) for n in (1, 2)]
     (path / "checkpoint").write_bytes(slots[0].ljust(4096, b"\0") + slots[1])
     return path
@@ -99,11 +101,11 @@ def test_fields(run: Run, made: Path) -> None:
     order = [item["type"] for item in result.json_lines]
     assert order == [
         *["file"] * 4, "manifest", "entry", "checkpoint", "checkpoint",
-        "index_entry", "index_entry", "store_header", *["frame"] * 5, "footer",
+        *["index_entry"] * 5, "index", "store_header", *["frame"] * 5, "footer",
     ]  # fmt: skip
     (manifest,) = items(result, "manifest")
     assert (manifest["magic"], manifest["log_id"], manifest["sequence"]) == ("SMAN", LOG_ID, 9)
-    assert (manifest["flags"], manifest["flag_names"]) == (1, ["CLEAN"])
+    assert (manifest["flags"], manifest["segment_count"]) == (0, 1)
     (entry,) = items(result, "entry")
     assert (entry["base_offset"], entry["next_offset"], entry["flag_names"]) == (BASE, BASE + 5, ["SEALED"])
     assert [slot["sequence"] for slot in items(result, "checkpoint")] == [1, 2]
@@ -112,7 +114,9 @@ def test_fields(run: Run, made: Path) -> None:
     assert (header["segment_id"], header["capacity"], header["leader_epoch"]) == (SEGMENT_ID, 512, 3)
     (footer,) = items(result, "footer")
     assert (footer["record_count"], footer["last_relative"], footer["index_checksum"]) == (5, 4, 99)
-    assert [(e["relative_offset"], e["position"]) for e in items(result, "index_entry")] == [(0, 8), (1, 12)]
+    pairs = [(entry["relative_offset"], entry["position"]) for entry in items(result, "index_entry")]
+    assert pairs == [(0, 8), (1, 12), (2, 16), (3, 20), (4, 24)]
+    assert items(result, "index")[0]["record_count"] == 5
 
 
 def test_frames(run: Run, made: Path) -> None:
@@ -146,7 +150,7 @@ def test_selection(run: Run, made: Path) -> None:
 def test_one_file(run: Run, made: Path) -> None:
     store, index = codec.segment_names(BASE)
     assert len(items(run("log", "dump", made / store, "--json"), "frame")) == 5
-    assert len(items(run("log", "dump", made / index, "--json"), "index_entry")) == 2
+    assert len(items(run("log", "dump", made / index, "--json"), "index_entry")) == 5
     assert len(items(run("log", "dump", made / "manifest", "--json"), "entry")) == 1
 
 
@@ -188,8 +192,8 @@ def test_the_engine_s_own_files(run: Run, log_path: Path) -> None:
     for result in (live, closed):
         assert (result.code, problems(result)) == (0, [])
         assert [frame["offset"] for frame in items(result, "frame")] == list(range(201))
-    assert items(closed, "manifest")[0]["flag_names"] == ["CLEAN"]
-    assert items(closed, "footer")
+    assert all("SEALED" in entry["flag_names"] for entry in items(closed, "entry"))
+    assert len(items(closed, "footer")) == len(items(closed, "entry"))
 
 
 # ---------------------------------------------------------------- damaged files
@@ -217,12 +221,12 @@ SECOND = 64 + 32  # where the second frame stands
 
 # name: (what happens, words of a problem, offsets of the frames that are still shown without one)
 DAMAGE: dict[str, tuple[Damage, str, list[int]]] = {
-    "manifest magic": (change("manifest", 0, b"XXXX"), "magic is b'XXXX'", [42, 43, 44, 45, 46]),
+    "manifest magic": (change("manifest", 0, b"NOPE"), "magic is b'NOPE'", [42, 43, 44, 45, 46]),
     "manifest version": (change("manifest", 4, b"\x09"), "version is 9, expected 1", [42, 43, 44, 45, 46]),
     "manifest checksum": (change("manifest", 70, b"\x01"), "checksum is", [42, 43, 44, 45, 46]),
     "manifest cut": (cut("manifest", 100), "segment_count is 1", [42, 43, 44, 45, 46]),
     "manifest empty": (cut("manifest", 0), "0 bytes are too few", [42, 43, 44, 45, 46]),
-    "checkpoint": (change("checkpoint", 4096, b"XXXX"), "magic is", [42, 43, 44, 45, 46]),
+    "checkpoint": (change("checkpoint", 4096, b"NOPE"), "magic is", [42, 43, 44, 45, 46]),
     "store header": (change(STORE, 12, b"\xff"), "checksum is", [42, 43, 44, 45, 46]),
     "store cut in the header": (cut(STORE, 10), "10 bytes are too few", []),
     "store gone": (lambda path: (path / STORE).unlink(), "missing", []),
@@ -235,7 +239,7 @@ DAMAGE: dict[str, tuple[Damage, str, list[int]]] = {
     "a kind": (change(STORE, SECOND + 22, b"\0"), "no frame can be made out", [42, 44, 45, 46]),
     "the first frame": (change(STORE, 64, bytes(32)), "no frame can be made out", [43, 44, 45, 46]),
     "the footer's magic": (
-        change(STORE, len(store_bytes()) - 64, b"XXXX"),
+        change(STORE, len(store_bytes()) - 64, b"NOPE"),
         "no sound frame",
         [42, 43, 44, 45, 46],
     ),
@@ -247,6 +251,7 @@ DAMAGE: dict[str, tuple[Damage, str, list[int]]] = {
         "",
         [42],
     ),
+    "the index cut": (cut(INDEX, 16), "record_count is 5 in the manifest", [42, 43, 44, 45, 46]),
     "the index": (change(INDEX, 8, b"\0\0\0\0\x08"), "does not follow", [42, 43, 44, 45, 46]),
 }
 

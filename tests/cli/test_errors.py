@@ -85,12 +85,6 @@ BAD: dict[str, tuple[list[str], int, str, str]] = {
         "no log",
     ),
     "truncate beyond": (["log", "truncate", LOG, "--before", "11"], 1, "OffsetOutOfRangeError", "0 to 9"),
-    "truncate after the end": (
-        ["log", "truncate", LOG, "--after", "99"],
-        1,
-        "OffsetOutOfRangeError",
-        "0 to 9",
-    ),
     "compact no log": (["log", "compact", NONE], 1, "LogNotFoundError", "no log"),
     "no grace": (["log", "compact", LOG, "--grace", "-1"], 2, "UsageError", "-1"),
     "too few records": (["bench", "--records", "1"], 2, "UsageError", "1000"),
@@ -128,7 +122,8 @@ def test_bad(name: str, as_json: bool, run: Run, places: dict[str, str]) -> None
     if as_json:
         assert result.error["error"] == error
         assert words in f"{result.error['message']} {result.error['hint']}"
-    elif name == "repair unasked":  # the question stands before the error
+    elif name == "repair unasked":
+        assert result.err.startswith("Repair ")  # the question stands before the error
         assert words in result.err
     else:
         assert len(result.err.splitlines()) == 1, result.err

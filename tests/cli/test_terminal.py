@@ -40,6 +40,13 @@ def test_a_reader_that_has_enough(command: str, long_log: Path) -> None:
     assert len(result.stdout.splitlines()) == 1
 
 
+def test_a_demo_whose_reader_has_enough(filled: Path, tmp_path: Path) -> None:
+    line = f"TMPDIR={tmp_path} striate demo --max-lines 1000 | head -n 1; exit ${{PIPESTATUS[0]}}"
+    result = shell(line, filled)
+    assert (result.returncode, result.stderr) == (141, b"")
+    assert not list(tmp_path.glob("striate-demo-*"))
+
+
 def test_a_pipe_closed_before_the_last_flush(filled: Path) -> None:
     """What was printed fits the buffer, so that only the end of the program finds the pipe closed."""
     result = shell("{ sleep 0.1; striate log verify LOG; echo $? >&2; } | true", filled)

@@ -131,6 +131,7 @@ def test_repair_asks(answer: bytes, code: int, run: Run, damaged: Path) -> None:
         ("--before", 0, 0, 10, 0),
         ("--after", 3, 0, 4, 6),
         ("--after", 9, 0, 10, 0),
+        ("--after", 99, 0, 10, 0),
         ("--after", -1, 0, 0, 10),
     ],
 )
@@ -178,7 +179,7 @@ def test_help_everywhere(run: Run) -> None:
     from striate.cli import app
 
     log = app.commands["log"]
-    lines = [[], ["log"], *([name] for name in app.commands), *(["log", name] for name in log.commands)]  # type: ignore[attr-defined]
+    lines = [[], ["log"], *([name] for name in app.commands), *(["log", name] for name in log.commands)]
     assert len(lines) > 13
     for line in lines:
         result = run(*line, "--help")

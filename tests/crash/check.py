@@ -58,8 +58,9 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
             raise
         except (StriateError, AssertionError, ValueError, LookupError, TypeError) as error:
             raise BrokenPromiseError(f"{type(error).__name__}: {error}") from error
-        if disk.open_files or disk.mapped_files:
-            raise BrokenPromiseError(f"left open: {disk.open_files}, mapped: {disk.mapped_files}")
+        if disk.open_files or disk.mapped_files or disk.misuses:
+            left = f"left open: {disk.open_files}, mapped: {disk.mapped_files}"
+            raise BrokenPromiseError(f"{left}, {disk.misuses} calls on closed files")
         if not record:
             return None
         model = state.model.clone(root) if state.killed else DiskModel(root, state.image)

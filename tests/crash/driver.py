@@ -185,6 +185,26 @@ class Driver:
             raise AssertionError("the sync failed and the append did not")
         self.disk.heal()
 
+    def kill(self) -> None:
+        """Leave the log as a killed process does: nothing is written any more."""
+        self._log = None
+
+    def recover_failing(self, nth: int) -> None:
+        """Open the log while the nth sync fails; a failed opening has shown nothing and promises nothing."""
+        self._end("distrust", replace(self.contents, alive=self.contents.durable))
+        before = self.contents
+        self.disk.fail("sync", nth)
+        try:
+            self.recover([before])
+        except SyncFailedError:
+            self._log = None
+        else:
+            self.disk.heal()
+            problem = before.accepts(self.contents, killed=True)
+            assert not problem, problem
+            self.close()
+        self.disk.heal()
+
     def close_failed(self) -> None:
         """Close a log that has seen a failed sync."""
         try:
@@ -200,7 +220,13 @@ class Driver:
 
     def checkpoint(self) -> None:
         """Write down how far the log is durable, as the sync thread does now and then."""
-        self._run("checkpoint", self.contents, self.log._checkpoint)
+        self._run("checkpoint", self.contents, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        with self.log._exclusive():
+            if self.log.durability == "process":
+                self.log._drain()
+            self.log._write_checkpoint()
 
     # ------------------------------------------------------------ cutting
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from striate._native.simulation import SimulatedDisk
-from striate.errors import CorruptError, OffsetOutOfRangeError
+from striate.errors import CorruptError, OffsetOutOfRangeError, UnknownVersionError
 from striate.storage.log import Log
 
 from .check import BrokenPromiseError, CrashState
@@ -40,7 +40,7 @@ def check_rot(state: CrashState) -> str:
         disk.recording = False
         try:
             log = state.trace.log_class(f"{root}/log", _disk=disk, **state.trace.options)
-        except CorruptError:
+        except (CorruptError, UnknownVersionError):
             return "refused"
         with log:
             return _judge(log, state)

@@ -310,6 +310,25 @@ def failed_sync(driver: Driver, random: Random) -> None:
     driver.close()
 
 
+@workload()
+def failed_recovery(driver: Driver, random: Random) -> None:
+    driver.open()
+    for _ in range(4):
+        _fill(driver, random, 1 + random.randrange(3))
+        driver.kill()
+        for nth in range(1, random.randrange(2, 6)):
+            driver.recover_failing(nth)
+        driver.recover([driver.contents])
+    driver.close()
+
+
+WORKLOADS["process_failed_recovery"] = replace(
+    WORKLOADS["failed_recovery"],
+    name="process_failed_recovery",
+    options={**WORKLOADS["failed_recovery"].options, "durability": "process"},
+)
+
+
 # ---------------------------------------------------------------- everything
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from striate._native.simulation import OPERATIONS, SimulatedDisk
-from striate.errors import CorruptError, DiskError, DiskFullError, StorageError, StriateError, SyncFailedError
+from striate.errors import CorruptError, DiskError, DiskFullError, StorageError, SyncFailedError
 from striate.storage.log import Log
 
 SEGMENT_BYTES = 4096
@@ -38,6 +38,7 @@ class Ledger:
     lowest: int = 0
     lowest_begun: int = 0
     serial: int = 0
+    durable: int = 0
 
     def value(self, size: int) -> bytes:
         self.serial += 1
@@ -51,6 +52,7 @@ class Ledger:
         assert first == start
         self.kept.update(self.begun)
         self.begun = {}
+        self.durable = log.durable_offset
 
     def truncate_before(self, log: Log, offset: int) -> None:
         self.lowest_begun = offset
@@ -60,9 +62,15 @@ class Ledger:
     def truncate_after(self, log: Log, offset: int) -> None:
         # Until it is done, the end is neither certain to be there nor to be gone.
         cut = {number: self.kept.pop(number) for number in list(self.kept) if number > offset}
+        self.durable = min(self.durable, offset + 1)
         self.begun = cut
         assert log.truncate_after(offset) == offset + 1
         self.begun = {}
+
+    def distrust(self) -> None:
+        """A sync has failed: what was not durable before it may be gone, whatever the mode has promised."""
+        self.begun = {**{o: v for o, v in self.kept.items() if o >= self.durable}, **self.begun}
+        self.kept = {o: v for o, v in self.kept.items() if o < self.durable}
 
     def check(self, log: Log) -> None:
         """Everything acknowledged is there, and nothing that was never appended."""
@@ -87,7 +95,7 @@ def run_and_recover(path: str, disk: SimulatedDisk, ledger: Ledger, options: dic
         for size in (10, 600, 1500, 1900, 10):
             ledger.append(log, size)
         ledger.append(log, 10, 2000, 10)
-    except StriateError:
+    except StorageError:
         close_and_expect_storage_errors(log)
         raise
     del log  # without close(): to the next writer that is a killed process
@@ -97,7 +105,7 @@ def run_and_recover(path: str, disk: SimulatedDisk, ledger: Ledger, options: dic
         ledger.check(log)
         ledger.append(log, 700)
         log.close()
-    except StriateError:
+    except StorageError:
         close_and_expect_storage_errors(log)
         raise
 
@@ -115,7 +123,7 @@ def truncate_and_close(path: str, disk: SimulatedDisk, ledger: Ledger, options: 
         log = Log(path, _disk=disk, **options)
         ledger.check(log)
         log.close()
-    except StriateError:
+    except StorageError:
         close_and_expect_storage_errors(log)
         raise
 
@@ -149,6 +157,9 @@ def run_with_fault(scenario: Scenario, path: str, fault: dict[str, Any], **optio
         scenario(path, disk, ledger, options)
     except StorageError as error:
         raised = error
+        if isinstance(error, SyncFailedError):
+            ledger.distrust()
+    assert not disk.misuses, "a file was used that is not open"
     check_error(raised, fault, disk)
     disk.heal()
     check_healthy(path, ledger, options)
@@ -179,6 +190,7 @@ def check_healthy(path: str, ledger: Ledger, options: dict[str, Any]) -> None:
         assert log.verify().ok
     with Log(path, _disk=disk, **options) as log:
         ledger.check(log)
+    del log  # its mappings live as long as it does
     assert not disk.open_files
     assert not disk.mapped_files
 

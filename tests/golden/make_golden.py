@@ -1,6 +1,6 @@
 """Fixed inputs whose files are kept in tests/golden/v1; clock, ids and syncs leave nothing to chance.
 
-`python tests/golden/make_golden.py` writes the files that are missing and never changes one that is there: the
+`python tests/golden/make_golden.py` writes the files that are missing and changes none that is there: the
 format is frozen, and bytes that differ need another version number, not another golden file.
 """
 

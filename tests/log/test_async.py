@@ -12,11 +12,19 @@ from support.driver import AWAITED
 
 from striate import AsyncLog, Log, LogClosedError, LogLockedError, StriateError
 
+API = frozenset(
+    """append append_many append_tombstone batches close closed compact durability durable_offset follow
+    lowest_offset mode next_offset offset_for_time open_reader path read read_batch read_many record_size recovery
+    reset restore retain scan segment_bytes segments snapshot stats sync truncate_after truncate_before verify view
+    wait""".split()
+)
+
 
 def test_both_classes_have_the_same_methods() -> None:
     for name in dir(Log):
         if not name.startswith("_"):
             assert hasattr(AsyncLog, name), name
+            assert name in API, f"{name} is public but not in the API"
     for name in AWAITED:
         assert callable(getattr(AsyncLog, name))
 
@@ -97,6 +105,7 @@ def test_cancelled_appends_are_all_or_nothing(log_path: Path) -> None:
                 if number % 2:
                     task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+            await log.sync()  # what was cancelled may be on its way still
             values = [record.value for record in log]
             assert len(values) % 3 == 0
             for place in range(0, len(values), 3):

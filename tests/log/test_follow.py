@@ -243,6 +243,7 @@ def test_an_idle_follower_uses_no_processor(log_path: Path, source: str, writer:
 
 
 INTERRUPTED = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
 from striate import Log
 log = Log(path, mode=sys.argv[2], durability="process")
 log_end = log.next_offset

@@ -85,6 +85,29 @@ def test_the_loop_goes_on_while_a_task_waits(log_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_waiters_for_different_offsets(log_path: Path) -> None:
+    """Each wakes for its own, in whatever order they came; those that gave up disturb nobody."""
+
+    async def main() -> None:
+        async with AsyncLog(log_path, durability="process") as log:
+            far = asyncio.create_task(log.wait(100))
+            given_up = asyncio.create_task(log.wait(50))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert await log.wait(60, 0.02) is False
+            near = [asyncio.create_task(log.wait(offset)) for offset in (7, 0, 3)]
+            given_up.cancel()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await log.append_many([b"x"] * 8)
+            assert await asyncio.wait_for(asyncio.gather(*near), 5) == [True] * 3
+            assert not far.done()
+            await log.append_many([b"x"] * 93)
+            assert await asyncio.wait_for(far, 5) is True
+
+    asyncio.run(main())
+
+
 def test_async_follow_of_another_process(log_path: Path) -> None:
     writer = """
     from striate import Log

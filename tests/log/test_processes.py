@@ -188,8 +188,10 @@ def test_reading_a_directory_without_write_permission(log_path: Path) -> None:
     for file in log_path.iterdir():
         file.chmod(0o644)
     source = """
-    os.setgid(65534); os.setuid(65534)
+    import striate.storage.log, striate.storage.recovery, tempfile
     from striate import Log
+    with tempfile.TemporaryDirectory() as other, Log(other) as warm: warm.append(b"imports all there is"), list(warm)
+    os.setgid(65534); os.setuid(65534)
     with Log(path, mode="r") as log: say(sum(1 for _ in log), log.wait(log.next_offset, 0))
     """
     assert run_child(source, log_path) == ["100 False"]

@@ -19,7 +19,7 @@ COUNT = 75
 
 
 def value_of(offset: int) -> bytes:
-    return b"%d." % offset * 20
+    return b"%d." % offset * 30
 
 
 def filled(open_log: Opener, initial: int = 0, **options: Any) -> Any:

@@ -93,6 +93,7 @@ def test_a_pinned_segment_is_let_go(tmp_path: Path) -> None:
     gc.collect()
     assert deleted_mappings(tmp_path) == 0
     log.close()
+    del log
     gc.collect()
     assert not [line for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path) in line]
 

@@ -239,6 +239,8 @@ def repair(path: str, yes: bool, as_json: bool) -> None:
     from striate.storage.check import repair as repair_log
 
     require_log(path)
+    if not yes and as_json:
+        raise click.UsageError("--json does not ask: give --yes")
     if not yes:
         _confirm(
             f"Repair {path}? Records that cannot be read are given up (their bytes are set aside). [y/N] "

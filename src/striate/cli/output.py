@@ -171,8 +171,12 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console on stdout or stderr. NO_COLOR takes every style away; a pipe gets no line folding."""
     from rich.console import Console
 
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Program says how that ends; rich would exit with 1
+
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
+    return PipedConsole(
         file=stream,
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         width=None if stream.isatty() or "COLUMNS" in os.environ else 160,
@@ -230,7 +234,7 @@ def progress(description: str, total: int | None = None, unit: str = "records") 
         TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(description, total=total, count="")
         known = total
 

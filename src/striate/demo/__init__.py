@@ -4,6 +4,6 @@
 prints. The same measurements (:mod:`striate.demo.rates`) serve ``striate bench``.
 """
 
-from striate.demo.run import Observer, Options, run
+from striate.demo.show import Observer, Options, run
 
 __all__ = ["Observer", "Options", "run"]

@@ -11,15 +11,23 @@ import contextlib
 import io
 import os
 import threading
+from asyncio import get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from striate._native.record import Record
-from striate.errors import LogClosedError, SyncFailedError
+from striate.errors import InvalidTypeError, LogClosedError, SyncFailedError
 from striate.storage.info import SegmentInfo
-from striate.storage.log import DEFAULT_BATCH_BYTES, DEFAULT_TOMBSTONE_GRACE, Log
+from striate.storage.log import (
+    DEFAULT_BATCH_BYTES,
+    DEFAULT_SEGMENT_BYTES,
+    DEFAULT_SYNC_INTERVAL_MS,
+    DEFAULT_TOMBSTONE_GRACE,
+    Log,
+    _check_timeout,
+)
 from striate.types import (
     BytesLike,
     CompactionResult,
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from striate._native.io import Disk
     from striate.storage.columnar import RecordBatch, RecordBatches
 
 __all__ = ["AsyncLog"]
@@ -51,26 +60,42 @@ class AsyncLog:
     Bound to the loop it was opened in; not thread-safe (use :class:`~striate.Log` from threads).
     """
 
-    def __init__(self, path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        durability: Durability = "power",
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        initial_offset: int = 0,
+        record_size: int | None = None,
+        codec: None = None,
+        mode: Mode = "a",
+        *,
+        sync_interval_ms: int = DEFAULT_SYNC_INTERVAL_MS,
+        clock: Callable[[], int] | None = None,
+        _disk: Disk | None = None,
+    ) -> None:
         self._path = path
-        self._options: dict[str, Any] = {"durability": durability, **options}
+        self._arguments = (path, durability, segment_bytes, initial_offset, record_size, codec, mode)
+        self._options: dict[str, Any] = {"sync_interval_ms": sync_interval_ms, "clock": clock, "_disk": _disk}
         self._opened: Log | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._power = False
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._event_descriptor = -1
         self._watcher: _Watcher | None = None
 
     @classmethod
-    async def open(cls, path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> AsyncLog:
-        """Open a log; recovery, if it takes any, does not block the loop. Raises as :class:`~striate.Log`."""
-        self = cls(path, durability, **options)
+    async def open(cls, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> AsyncLog:
+        """Open a log; recovery, if it takes any, does not block the loop. Arguments and errors as of :class:`~striate.Log`."""
+        self = cls(path, *arguments, **options)
         await self._open()
         return self
 
     async def _open(self) -> None:
         if self._opened is not None:
             return
-        self._loop = asyncio.get_running_loop()
-        log = await asyncio.to_thread(Log, self._path, **self._options)
+        self._loop = get_running_loop()
+        log = await asyncio.to_thread(Log, *self._arguments, **self._options)
         self._opened = log
         self._append_nowait = log._append_nowait
         self._power = log.mode == "a" and log.durability == "power"
@@ -94,6 +119,12 @@ class AsyncLog:
 
     def __repr__(self) -> str:
         return repr(self._opened).replace("striate.Log", "striate.AsyncLog") if self._opened else "<striate.AsyncLog>"
+
+    def _refuse(self) -> None:
+        """Called outside the log's loop, or before it was opened."""
+        if self._opened is None:
+            raise LogClosedError(os.fspath(self._path))
+        raise RuntimeError("an AsyncLog is used in the event loop it was opened in; use Log from other threads")
 
     # ------------------------------------------------------------ durability
 
@@ -126,7 +157,7 @@ class AsyncLog:
                 future.set_exception(error)
 
     def _durable(self, next_offset: int) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[None] = get_running_loop().create_future()
         if not self._waiting:
             self._log._request_sync()
         self._waiting.append((next_offset, future))
@@ -136,8 +167,8 @@ class AsyncLog:
 
     async def append(self, value: BytesLike, key: BytesLike | None = None) -> int:
         """Append one record; see :meth:`striate.Log.append`."""
-        if self._opened is None:
-            raise LogClosedError(os.fspath(self._path))
+        if get_running_loop() is not self._loop:
+            self._refuse()
         offset = self._append_nowait(value, key)
         if self._power:
             await self._durable(offset + 1)
@@ -145,6 +176,10 @@ class AsyncLog:
 
     async def append_tombstone(self, key: BytesLike) -> int:
         """Append a record that deletes its key; see :meth:`striate.Log.append_tombstone`."""
+        if get_running_loop() is not self._loop:
+            self._refuse()
+        if key is None:
+            raise InvalidTypeError("key", "bytes", type(None))
         offset = self._log._append_nowait(b"", key, RecordKind.TOMBSTONE)
         if self._power:
             await self._durable(offset + 1)
@@ -158,6 +193,8 @@ class AsyncLog:
         lengths: npt.NDArray[np.integer[Any]] | None = None,
     ) -> range:
         """Append a batch, all or nothing; see :meth:`striate.Log.append_many`."""
+        if get_running_loop() is not self._loop:
+            self._refuse()
         offsets = self._log._append_many_nowait(values, keys, lengths)
         if self._power and offsets:
             await self._durable(offsets.stop)
@@ -267,10 +304,9 @@ class AsyncLog:
     async def wait(self, offset: int, timeout: float | None = None) -> bool:
         """Sleep until an offset can be read; see :meth:`striate.Log.wait`. Other tasks run meanwhile."""
         log = self._log
+        _check_timeout(timeout)
         if log.wait(offset, 0):
             return True
-        if timeout is not None:
-            log.wait(offset, 0 if timeout == 0 else min(timeout, 0))  # validates the number
         if self._watcher is None:
             self._watcher = _Watcher(log, self._loop)
         future = self._watcher.wait_for(offset)

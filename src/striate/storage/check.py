@@ -30,7 +30,7 @@ def verify(log: Log, progress: Callable[[int, int], None] | None = None) -> Veri
     Returns:
         All problems found; none are raised. Appends and reads go on meanwhile; what is appended later is not checked.
     """
-    log.check_usable()
+    log._check_usable()
     problems = list(log.recovery.problems)
     known = {(problem.path, problem.position) for problem in problems}
     segments = log._segments
@@ -76,7 +76,7 @@ def repair(path: str | os.PathLike[str], disk: Disk = REAL_DISK) -> RepairReport
 def _repair(disk: Disk, path: str) -> RepairReport:
     named = manifest.load(disk, path)
     checkpoint = directory.load_checkpoint(disk, path, named.log_id)
-    live = Live.open(os.path.join(path, directory.LIVE), named.log_id, create=True, disk=disk)
+    live = Live.open(os.path.join(path, directory.LIVE), named.log_id, disk=disk)
     found = recovery.recover(disk, path, named, checkpoint, live.failed_offset, writable=True)
     kept: list[SegmentEntry] = []
     removals = list(found.removals)
@@ -102,7 +102,6 @@ def _repair(disk: Disk, path: str) -> RepairReport:
             kept.append(entry)
     if kept or broken or not found.report.clean:
         lowest = named.lowest_offset
-        kept = _reach(kept, found.next_offset)
         if not kept:
             lowest = found.next_offset
         manifest.save(
@@ -127,11 +126,6 @@ def _repair(disk: Disk, path: str) -> RepairReport:
             disk.unlink(name)
     live.begin(found.next_offset, named.sequence + 1)
     return RepairReport(sum(entry.record_count for entry in kept), lost, set_aside, broken)
-
-
-def _reach(kept: list[SegmentEntry], next_offset: int) -> list[SegmentEntry]:
-    """Nothing to do when the last segment reaches the end; offsets that were lost behind it are not given out again."""
-    return kept if not kept or kept[-1].next_offset <= next_offset else kept
 
 
 def _copy_broken(disk: Disk, store_path: str) -> str:

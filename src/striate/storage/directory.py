@@ -116,6 +116,11 @@ def lock(disk: Disk, path: str) -> int:
     return descriptor
 
 
+def unlock(descriptor: int) -> None:
+    """Give the writer's lock back. Closing alone would not while a forked child has the descriptor too."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def check_present(path: str) -> None:
     """Raise unless a log is at the path.
 
@@ -168,14 +173,20 @@ def leftovers(path: str, named: manifest.Manifest) -> list[str]:
 
 
 def _is_leftover(path: str, kind: str, named: manifest.Manifest) -> bool:
-    """Whether a segment file that the manifest does not name is this log's own: rolled or rewritten, but never named."""
-    store = path if kind == "store" else path[: -len("index")] + "store"
-    if not os.path.exists(store):
-        return kind == "index"
-    with open(store, "rb") as file:
+    """Whether a segment file that the manifest does not name is this log's own: created or rewritten, but never named.
+
+    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one that was
+    interrupted; a whole header of another log does not.
+    """
+    if kind == "index":
+        return not os.path.exists(path[: -len("index")] + "store") or _is_leftover(path[: -len("index")] + "store", "store", named)
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
         header = file.read(64)
-    # A header that was never written (zeros) is what a crash right after the creation leaves.
-    return not any(header) or header[8:16] == struct.pack("<Q", named.log_id)
+    whole = len(header) == 64 and header[:4] == b"SLOG" and crc32c(header[:60]) == int.from_bytes(header[60:], "little")
+    torn = not any(header) or header[:4] == b"SLOG" or len(header) < 64
+    return header[8:16] == struct.pack("<Q", named.log_id) if whole else torn
 
 
 def broken_name(path: str) -> str:

@@ -68,19 +68,36 @@ def dump_checkpoint(path: str) -> Iterator[Fields]:
                 yield _item("checkpoint", path, position, *parse_fixed("checkpoint", data))
 
 
-def dump_index(path: str) -> Iterator[Fields]:
-    """One ``index_entry`` item a record; its ``position`` is in units of 8, as stored."""
-    at, previous = 0, (-1, 0)
+def _pairs(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The pairs of an index file up to the first zero position."""
+    while data := file.read(1 << 16):
+        for pair in struct.iter_unpack("<II", data[: len(data) & ~7]):
+            if pair[1] == 0:
+                return
+            yield pair
+
+
+def dump_index(path: str, entry: Fields | None = None) -> Iterator[Fields]:
+    """One ``index_entry`` item a record (``position`` in units of 8), then an ``index`` item with figures.
+
+    Args:
+        path: the file.
+        entry: the segment's entry in the manifest; if it is SEALED the figures have to agree with it.
+    """
+    at, checksum, previous = 0, 0, (-1, 0)
     with open(path, "rb") as file:
-        while data := file.read(1 << 16):
-            for pair in struct.iter_unpack("<II", data[: len(data) & ~7]):
-                if pair[1] == 0:
-                    return
-                grows = pair[0] > previous[0] and pair[1] > previous[1]
-                problems = [] if grows else ["the pair does not follow the one before it"]
-                fields: Fields = {"relative_offset": pair[0], "position": pair[1]}
-                yield _item("index_entry", path, at, fields, problems)
-                at, previous = at + 8, pair
+        for pair in _pairs(file):
+            grows = pair[0] > previous[0] and pair[1] > previous[1]
+            problems = [] if grows else ["the pair does not follow the one before it"]
+            fields: Fields = {"relative_offset": pair[0], "position": pair[1]}
+            yield _item("index_entry", path, at, fields, problems)
+            checksum = crc32c(struct.pack("<II", *pair), checksum)
+            at, previous = at + 8, pair
+    found: Fields = {"record_count": at // 8, "index_checksum": checksum}
+    sealed = entry is not None and entry["flags"] & SEALED
+    wrong = [name for name in found if entry is not None and sealed and entry[name] != found[name]]
+    told = {name: entry[name] for name in wrong} if entry is not None else {}
+    yield _item("index", path, 0, found, [f"{name} is {told[name]} in the manifest" for name in wrong])
 
 
 # ---------------------------------------------------------------- store files
@@ -276,8 +293,8 @@ def _store_name(entry: Fields) -> str:
 
 def _dump_file(path: str, entries: dict[str, Fields], index: bool) -> Iterator[Fields]:
     name = os.path.basename(path)
-    entry = entries.get(name)
     match = _STORE_NAME.match(name)
+    entry = entries.get(f"{os.path.splitext(name)[0]}.store")
     try:
         if name == "manifest":
             yield from dump_manifest(path)
@@ -288,6 +305,6 @@ def _dump_file(path: str, entries: dict[str, Fields], index: bool) -> Iterator[F
             sealed = bool(entry and entry["flags"] & SEALED)
             yield from dump_store(path, segment_id=segment_id, sealed=sealed)
         elif match and index:
-            yield from dump_index(path)
+            yield from dump_index(path, entry)
     except OSError as error:
         yield _item("file", path, 0, {}, [f"cannot be read: {error.strerror}"])

@@ -79,7 +79,7 @@ _LAYOUTS = {
         struct.Struct("<4sHHQQQQIIIIII"),
         "magic version size log_id sequence lowest_offset initial_offset "
         "record_size segment_count flags codec reserved checksum",
-        "CLEAN",
+        "",
     ),
     "checkpoint": _Layout(
         b"SCHK",

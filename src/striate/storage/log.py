@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from striate._native.io import REAL_DISK, Disk
@@ -50,6 +50,7 @@ DEFAULT_BATCH_BYTES = 1 << 20
 DEFAULT_TOMBSTONE_GRACE = timedelta(days=1)
 _OPEN, _FROZEN, _FAILED, _DAMAGED, _CLOSED = range(5)
 _REFRESH_ATTEMPTS = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def _random_u64() -> int:
@@ -64,6 +65,22 @@ def _integer(value: object, name: str, lowest: int, highest: int) -> int:
     if not lowest <= number <= highest:
         raise InvalidArgumentError(name, f"from {lowest} to {highest}", number)
     return number
+
+
+def _absolute(path: object, name: str) -> str:
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise InvalidTypeError(name, "a str or os.PathLike", type(path))
+    text = os.fspath(path)
+    if "\0" in text or not text:
+        raise InvalidArgumentError(name, "a file system path", text)
+    return os.path.abspath(text)
+
+
+def _check_timeout(timeout: object) -> None:
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
+        raise InvalidTypeError("timeout", "seconds or None", type(timeout))
+    if timeout is not None and not timeout >= 0:
+        raise InvalidArgumentError("timeout", "0 or more seconds", timeout)
 
 
 def microseconds(value: float | timedelta, name: str) -> int:
@@ -118,10 +135,9 @@ class Log(LogCore):
         clock: Callable[[], int] | None = None,
         _disk: Disk | None = None,
     ) -> None:
-        if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
-            raise InvalidTypeError("path", "a str or os.PathLike", type(path))
-        if "\0" in os.fspath(path) or not os.fspath(path):
-            raise InvalidArgumentError("path", "a file system path", path)
+        for name, value in (("durability", durability), ("mode", mode)):
+            if not isinstance(value, str):
+                raise InvalidTypeError(name, "a str", type(value))
         if durability not in ("power", "process"):
             raise InvalidArgumentError("durability", '"power" or "process"', durability)
         if mode not in ("a", "r"):
@@ -130,7 +146,8 @@ class Log(LogCore):
             raise InvalidArgumentError("codec", "None in this version", codec)
         if clock is not None and not callable(clock):
             raise InvalidTypeError("clock", "a callable", type(clock))
-        segment_bytes = _integer(segment_bytes, "segment_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES)
+        # Positions count units of 8 bytes.
+        segment_bytes = _integer(segment_bytes, "segment_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES) & ~7
         size = 0 if record_size is None else _integer(record_size, "record_size", 1, segment_bytes - 128)
         first = _integer(initial_offset, "initial_offset", 0, (1 << 63) - 1)
         interval = _integer(sync_interval_ms, "sync_interval_ms", 1, 3_600_000)
@@ -142,7 +159,7 @@ class Log(LogCore):
         self._mode: Mode = mode
         self._recovery = RecoveryReport()
         self._configure(
-            os.path.abspath(os.fspath(path)),
+            _absolute(path, "path"),
             REAL_DISK if _disk is None else _disk,
             mode == "r",
             durability == "power" and mode == "a",
@@ -181,10 +198,14 @@ class Log(LogCore):
     def _recover(self, record_size: int | None) -> None:
         disk = self._disk
         name = os.path.join(self.path, manifest.NAME)
+        # A writer that was killed may have renamed or removed names without making that durable. What follows builds on what
+        # the directory says now, so that has to be what a power cut leaves as well.
+        disk.sync_directory(self.path)
         if os.path.lexists(name):
             named = manifest.load(disk, self.path)
         else:
             directory.check_new(self.path)
+            disk.sync_directory(os.path.dirname(self.path))
             # Named before there is anything to name: a directory with segments and no manifest has lost it, and is not new.
             named = Manifest(
                 _random_u64(), 1, self._initial_offset, self._initial_offset, self._record_size, 0
@@ -192,7 +213,7 @@ class Log(LogCore):
             manifest.save(disk, self.path, named)
         self._adopt(named, record_size)
         removals = [os.path.join(self.path, name) for name in directory.leftovers(self.path, named)]
-        live = Live.open(os.path.join(self.path, directory.LIVE), named.log_id, create=True, disk=disk)
+        live = Live.open(os.path.join(self.path, directory.LIVE), named.log_id, disk=disk)
         checkpoint = directory.load_checkpoint(disk, self.path, named.log_id)
         found = recovery.recover(disk, self.path, named, checkpoint, live.failed_offset, writable=True)
         found.report.removed.extend(os.path.basename(name) for name in removals)
@@ -235,17 +256,16 @@ class Log(LogCore):
     def _load(self, record_size: int | None) -> None:
         """Load the manifest and the segments it names; the writer may replace both meanwhile."""
         live_path = os.path.join(self.path, directory.LIVE)
-        known = {(s.store.segment_id, bool(s.sealed)): s for s in self._segments}
+        known = {(s.store.segment_id, s.next_offset): s for s in self._segments if s.sealed}
         for attempt in range(_REFRESH_ATTEMPTS):
             named = manifest.load(self._disk, self.path)
             self._adopt(named, record_size)
-            live = self._live
-            if live is None and os.path.exists(live_path):
-                live = Live.open(live_path, named.log_id, disk=self._disk)
-                live = live if live.trusted else None
+            live = self._live or Live.open_reader(live_path, named.log_id, self._disk)
+            if live is not None:
+                live.judge()
             found = recovery.Recovered(next_offset=named.lowest_offset)
             try:
-                if live is None:
+                if live is None or not live.trusted:
                     checkpoint = directory.load_checkpoint(self._disk, self.path, named.log_id)
                     found = recovery.recover(self._disk, self.path, named, checkpoint, None, writable=False)
                 else:
@@ -259,7 +279,7 @@ class Log(LogCore):
             break
         self._recovery = found.report
         self._lost = found.lost
-        end = live.visible_next if live is not None else found.next_offset
+        end = live.visible_next if live is not None and live.trusted else found.next_offset
         if self._state == _CLOSED:
             self._begin(tuple(found.segments), named.lowest_offset, end, named.sequence, live, False)
         else:
@@ -298,7 +318,7 @@ class Log(LogCore):
         return f"<striate.Log {self.path!r} offsets {self.lowest_offset} to {self.next_offset}>"
 
     def __enter__(self) -> Log:
-        self.check_usable()
+        self._check_usable()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -310,7 +330,7 @@ class Log(LogCore):
     def _exclusive(self) -> Iterator[None]:
         """One structural change at a time: no sync runs, no append gets in."""
         with self._admin:
-            self.raise_unless_open()
+            self._raise_unless_open()
             self._lead()
             try:
                 self._set_state(_FROZEN)
@@ -360,7 +380,7 @@ class Log(LogCore):
     def _extend(self, size_bytes: int, records: int) -> None:
         """Make room for a batch: blocks in the active segment, or another segment. Called by the native append."""
         with self._admin:
-            self.raise_unless_open()
+            self._raise_unless_open()
             if self._grow(size_bytes, records):
                 return
             with self._exclusive():
@@ -406,7 +426,7 @@ class Log(LogCore):
 
     def _put_away(self, active: Segment) -> None:
         """Seal a segment that is full, or leave that to the sync thread where durability does not wait for it."""
-        if not self._power and self._disk.background:
+        if not self._power and (self._disk.background or self._disk.deferred):
             if not self._retire(active):
                 self._drain()
                 self._retire(active)
@@ -423,6 +443,8 @@ class Log(LogCore):
 
     def _can_resume(self, last: Segment, size_bytes: int) -> bool:
         """Whether the last segment, sealed by an orderly close, can take more: so reopening does not pile up segments."""
+        if last.sealed:
+            last.save_index()
         return bool(
             last.sealed
             and not last.gaps
@@ -563,7 +585,7 @@ class Log(LogCore):
         first = None if min_offset is None else _integer(min_offset, "min_offset", 0, (1 << 63) - 1)
         least = _integer(keep_records, "keep_records", 0, (1 << 63) - 1)
         with self._admin:
-            self.raise_unless_open()
+            self._raise_unless_open()
             segments = self._segments
             size = sum(s.end_position for s in segments)
             records = self._count_records(segments)
@@ -603,13 +625,15 @@ class Log(LogCore):
         """Keep the latest record of each key, and merge small segments. See :mod:`striate.storage.compaction`."""
         from striate.storage.compaction import compact
 
+        if progress is not None and not callable(progress):
+            raise InvalidTypeError("progress", "a callable", type(progress))
         return compact(self, microseconds(tombstone_grace, "tombstone_grace"), progress)
 
     def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
         """Copy the log as it is now into a new directory. See :mod:`striate.storage.snapshot`."""
         from striate.storage.snapshot import snapshot
 
-        return snapshot(self, os.path.abspath(os.fspath(path)))
+        return snapshot(self, _absolute(path, "path"))
 
     @classmethod
     def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> Log:
@@ -623,7 +647,7 @@ class Log(LogCore):
         """
         from striate.storage.snapshot import restore
 
-        restore(os.path.abspath(os.fspath(snapshot)), os.path.abspath(os.fspath(path)))
+        restore(_absolute(snapshot, "snapshot"), _absolute(path, "path"))
         return cls(path, **options)
 
     # ------------------------------------------------------------ reading beyond single records
@@ -668,7 +692,8 @@ class Log(LogCore):
             start: first offset, default :attr:`next_offset` at the call. timeout: seconds without a new record after which
                 the iteration ends; ``None`` for no end.
 
-        The iteration ends when the log is closed. Raises as :meth:`scan`.
+        The iteration ends when the log is closed. Raises as :meth:`scan`, also when the log is truncated to before where the
+        iteration stands.
         """
         position = self.next_offset if start is None else _integer(start, "start", 0, (1 << 63) - 1)
         if not self.lowest_offset <= position <= self.next_offset:
@@ -682,7 +707,6 @@ class Log(LogCore):
                 yield record
                 if self.closed:
                     return
-            position = max(position, min(self.next_offset, position))
             if not self.closed and not self.wait(position, timeout) and (timeout is not None or self.closed):
                 return
 
@@ -697,10 +721,7 @@ class Log(LogCore):
             signal handler that raises ends it.
         """
         position = _integer(offset, "offset", 0, (1 << 63) - 1)
-        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
-            raise InvalidTypeError("timeout", "seconds or None", type(timeout))
-        if timeout is not None and not timeout >= 0:
-            raise InvalidArgumentError("timeout", "0 or more seconds", timeout)
+        _check_timeout(timeout)
         return bool(self._sleep(position, -1 if timeout is None else int(min(timeout, 1e9) * 1e9)))
 
     def offset_for_time(self, timestamp: int | datetime) -> int:
@@ -712,7 +733,7 @@ class Log(LogCore):
         if isinstance(timestamp, datetime):
             if timestamp.tzinfo is None:
                 raise InvalidArgumentError("timestamp", "a datetime with a time zone", timestamp)
-            timestamp = int(timestamp.timestamp() * 1_000_000)
+            timestamp = (timestamp - _EPOCH) // timedelta(microseconds=1)
         return int(self._find_time(_integer(timestamp, "timestamp", 0, (1 << 63) - 1)))
 
     def sync(self) -> int:
@@ -730,12 +751,12 @@ class Log(LogCore):
 
     def segments(self) -> list[SegmentInfo]:
         """The segments, oldest first."""
-        self.check_usable()
+        self._check_usable()
         return [SegmentInfo.of(self.path, segment) for segment in self._segments]
 
     def stats(self) -> LogStats:
         """Figures of this moment."""
-        self.check_usable()
+        self._check_usable()
         segments = self._segments
         appends, syncs = self._counters
         filled = [segment for segment in segments if segment.record_count]
@@ -794,6 +815,8 @@ class Log(LogCore):
             self._quiesce()
 
     def _release(self) -> None:
+        if self._lock_descriptor >= 0:
+            directory.unlock(self._lock_descriptor)
         for descriptor in (self._checkpoint_file, self._lock_descriptor):
             if descriptor >= 0:
                 self._disk.close_file(descriptor)

@@ -20,6 +20,7 @@ from striate.types import Problem, RecoveredSegment, RecoveryReport
 if TYPE_CHECKING:
     from striate._native.io import Disk
 
+STORE_HEADER_BYTES = 64
 _ALL = 1 << 62  # "all of this segment was durable"
 
 
@@ -102,13 +103,12 @@ def _recover_tail(
 ) -> None:
     judged = _judge(disk, path, entries, checkpoint, distrust_from, writable, result)
     cut = bool(result.report.problems)
-    ended = False
     for entry, segment, verdict, end, dirty in judged:
-        follows = segment.base_offset == result.next_offset or not result.segments or bool(result.report.problems)
-        if ended or not follows:
-            # Behind a tail that was cut: never acknowledged, for syncs go in order.
+        first = not result.segments and segment.base_offset <= result.next_offset
+        if not first and segment.base_offset != result.next_offset and not result.report.problems:
+            # Behind records that are gone: never acknowledged as durable, for syncs go in order. Whether a segment follows is
+            # a matter of offsets, not of the verdict on the one before: a killed writer may have torn only a footer.
             _set_aside_all(disk, path, entry, segment, writable, result)
-            ended = True
             continue
         broken = None
         if verdict == "corrupt":
@@ -118,7 +118,6 @@ def _recover_tail(
             cut = True
         elif dirty > end and verdict != "sealed" and writable and not cut:
             broken = _set_aside(disk, segment.store.path, end, dirty)
-        ended = verdict in ("torn", "suspect", "distrusted")
         result.report.segments.append(
             RecoveredSegment(entry.base_offset, verdict, segment.record_count, dirty - end if broken else 0, broken)
         )
@@ -155,7 +154,8 @@ def _judge(
         if synced == _ALL and verdict == "clean" and judged and segment.next_offset < judged[-1][0].base_offset:
             verdict = "corrupt"
             segment.damage.append((segment.next_offset, judged[-1][0].base_offset, end, "records that were durable are gone"))
-        later_mark = later_mark or segment.mark > 0 or verdict == "sealed"
+        # A new segment's first frame may say that the header is durable: that tells nothing of the one before.
+        later_mark = later_mark or segment.mark > STORE_HEADER_BYTES or verdict == "sealed"
         judged.append((entry, segment, verdict, end, dirty))
     judged.reverse()
     return judged
@@ -212,14 +212,15 @@ def _finish(disk: Disk, path: str, segment: Segment, result: Recovered) -> Segme
     return Segment.open_sealed(path, SegmentEntry.of(segment), disk)
 
 
-def follow(disk: Disk, path: str, named: Manifest, known: dict[tuple[int, bool], Segment], into: Recovered) -> None:
+def follow(disk: Disk, path: str, named: Manifest, known: dict[tuple[int, int], Segment], into: Recovered) -> None:
     """Open all segments for a live reader: unsealed ones are read along as their writer publishes.
 
     Args:
-        known: already open segments by ``(segment id, sealed)``, used again.
+        known: sealed segments that are open already by ``(segment id, next offset)``, used again. One that was sealed, resumed
+            and sealed again has another end; an unsealed one may have got another index file from recovery.
     """
     for entry in named.entries:
-        segment = known.get((entry.segment_id, entry.sealed))
+        segment = known.get((entry.segment_id, entry.next_offset)) if entry.sealed else None
         if segment is None and not entry.sealed:
             segment = Segment.open_unsealed(path, entry, disk)
             segment.follow_writer()

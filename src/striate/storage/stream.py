@@ -26,11 +26,11 @@ class LengthPrefixed(io.RawIOBase):
     @staticmethod
     def _split(batches: RecordBatches) -> Iterator[bytes]:
         for batch in batches:
-            yield b"".join(
-                piece
-                for i in range(len(batch))
-                for piece in (_LENGTH.pack(len(value := batch.value(i))), value)
-            )
+            pieces: list[bytes | memoryview] = []
+            for row in range(len(batch)):
+                value = batch.value(row)
+                pieces += (_LENGTH.pack(len(value)), value)
+            yield b"".join(pieces)
 
     def readable(self) -> bool:
         """Always."""

@@ -23,8 +23,8 @@ __all__ = ["Observer", "Options", "run"]
 SEGMENT_BYTES = 8 << 20
 RATE_LINES = 100_000
 RATE_ROUNDS = 3
-CALIBRATION_LINES = 10_000
-COST_FACTOR = 8.0  # the whole demo's time for a line ÷ that of one append, read and comparison
+CALIBRATION_LINES = 20_000
+COST_FACTOR = 10.0  # the whole demo's time for a line ÷ that of one append, read and comparison
 
 
 class Observer(Protocol):
@@ -116,12 +116,12 @@ def _run_in(directory: str, options: Options, observer: Observer) -> dict[str, A
 def _affordable_lines(scratch: str, seconds: float) -> int:
     """How many lines the demo can go through in the time, from a short trial on this machine."""
     trial = Source.load(CALIBRATION_LINES)
-    started = time.perf_counter()
     with Log(os.path.join(scratch, "trial"), durability="process") as log:
+        started = time.perf_counter()
         for key, line in trial.lines():
             log.append(line, key)
         steps.compare(log, trial, _Silent().progress)
-    line_seconds = (time.perf_counter() - started) / max(1, trial.line_count)
+        line_seconds = (time.perf_counter() - started) / max(1, trial.line_count)
     return int(seconds / (COST_FACTOR * line_seconds))
 
 
