@@ -10,7 +10,7 @@ from libc.stdlib cimport free, realloc
 from striate._native.frame cimport STATUS_FULL, STATUS_GROW, STATUS_NO_MEMORY, align_up, striate_crc32c_extend
 from striate._native.io cimport raise_disk_error
 
-from striate._native.io import REAL_DISK
+from striate._native.io import REAL_DISK, check_result
 
 cdef enum:
     PAGE_BYTES = 4096
@@ -64,6 +64,7 @@ cdef class Index:
         self.path = path
         try:
             self.allocated = disk.table.size(disk.table.context, descriptor)
+            check_result(min(self.allocated, 0), path, "stat")
             self.capacity = max(capacity, count)
             self.mapping = Mapping.create(disk, descriptor, align_up(max(self.capacity, 1) * ENTRY_BYTES, PAGE_BYTES),
                                           False, path)
@@ -83,6 +84,7 @@ cdef class Index:
         self.capacity = capacity
         self.descriptor = disk.open_file(path, os.O_RDWR | os.O_NOFOLLOW)
         self.allocated = disk.table.size(disk.table.context, self.descriptor)
+        check_result(min(self.allocated, 0), path, "stat")
         self.mapping = Mapping.create(disk, self.descriptor, align_up(max(capacity, 1) * ENTRY_BYTES, PAGE_BYTES),
                                       True, path)
         self.pairs = <uint32_t *>self.mapping.address

@@ -8,6 +8,10 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from striate._native.io cimport Disk
 from striate._native.mapping cimport Mapping
 
+cdef enum:
+    FAILED_WRITER = 1                 # a sync of the writer failed
+    FAILED_RECOVERY = 2               # a sync of an opening failed: rewrite what was not sealed, the cache may lie
+
 cdef struct live_page:
     uint32_t magic                    # "SLIV"
     uint16_t version
@@ -17,8 +21,8 @@ cdef struct live_page:
     uint64_t log_id
     uint64_t writer_pid
     uint64_t generation               # manifest sequence; readers load the manifest anew when it moves
-    uint64_t failed                   # 1 after a failed sync: trust nothing from failed_offset on
-    uint64_t failed_offset
+    uint64_t failed                   # FAILED_…: after a failed sync
+    uint64_t failed_offset            # with FAILED_WRITER: trust nothing from here on
     uint8_t padding_1[56]
     # one cache line that the writer changes with every append
     uint64_t visible_next             # offsets below it may be read

@@ -94,7 +94,18 @@ cdef class Live:
     @property
     def failed_offset(self):
         """Where distrust begins after a failed sync of an earlier writer, or ``None``."""
-        return self.page.failed_offset if self.trusted and self.page.failed else None
+        return self.page.failed_offset if self.trusted and self.page.failed & FAILED_WRITER else None
+
+    @property
+    def recovery_failed(self):
+        """Whether a sync failed while an earlier opening recovered the log: the page cache may show what the disk lacks."""
+        return self.trusted and self.page.failed & FAILED_RECOVERY != 0
+
+    def note_recovery_failure(self):
+        """Leave word that a sync failed during recovery."""
+        striate_exchange_u64(&self.page.failed, self.page.failed | FAILED_RECOVERY)
+        striate_store_u32(&self.page.magic, MAGIC_LIVE)
+        self.trusted = True
 
     @property
     def visible_next(self):
@@ -129,7 +140,7 @@ cdef class Live:
     def note_failure(self, uint64_t durable_offset):
         """Leave word that syncing failed, for whoever opens the log next in this boot."""
         self.page.failed_offset = durable_offset
-        striate_exchange_u64(&self.page.failed, 1)
+        striate_exchange_u64(&self.page.failed, self.page.failed | FAILED_WRITER)
 
     cdef void publish(self, uint64_t next_offset) noexcept nogil:
         # An exchange is a full barrier: the new end is seen by anyone whose `waiting` the next line does not see.

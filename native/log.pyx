@@ -35,6 +35,7 @@ from striate._native.frame cimport (
     header_checksum,
 )
 from striate._native.io cimport fork_count, raise_disk_error
+from striate._native.live cimport FAILED_WRITER
 from striate._native.reader cimport LOG_CLOSED, LOG_DAMAGED, LOG_FAILED, LOG_FROZEN, LOG_OPEN, as_offset
 
 import os
@@ -735,7 +736,7 @@ cdef class LogCore(LogReader):
         if not self.failure:
             self.failure = -status
             self._live.page.failed_offset = self.durable_next
-            striate_store_u64(&self._live.page.failed, 1)
+            striate_store_u64(&self._live.page.failed, self._live.page.failed | FAILED_WRITER)
 
     cdef int write_checkpoint(self) noexcept nogil:
         # By the leader. Two slots in turn, so that a torn write leaves the other.

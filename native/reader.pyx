@@ -470,6 +470,10 @@ cdef class Scan:
                 if not self._enter():
                     raise StopIteration
                 continue
+            if self.segment.gaps and self.position >= self.segment.store.written:
+                # Compaction dropped the last records of the segment.
+                self.next_offset = self.segment_end
+                continue
             if self.segment.store.read(self.position, &view) != 0 \
                     or self.segment.base_offset + view.relative_offset < self.next_offset:
                 return self._stumble()

@@ -214,7 +214,8 @@ cdef class Segment:
                                       min(self.store.capacity // FRAME_HEADER_BYTES + 1, <int64_t>MAX_RELATIVE), disk)
             if self.index.checksum() != self.index_checksum:
                 raise CorruptSegmentError(path, "the index does not verify")
-        self.store.marked = self.store.written
+        # Everything here was synced; `marked` says that no frame records it yet, so the next one will.
+        self.store.marked = STORE_HEADER_BYTES
         self.store.wipe_footer()
         self.checked = True
         return self

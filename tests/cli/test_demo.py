@@ -110,6 +110,16 @@ def test_demo_finds_a_difference(run: Run, temporary: Path, monkeypatch: pytest.
     assert os.listdir(temporary) == []
 
 
+def test_demo_without_a_standard_library(
+    run: Run, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.demo.source.standard_library", lambda: str(tmp_path))
+    result = run("demo", "--json")
+    assert (result.code, result.error["error"]) == (1, "StorageError")
+    assert "only 0 lines" in result.error["message"]
+    assert os.listdir(temporary) == []
+
+
 def test_every_module_has_its_own_key() -> None:
     from striate.demo.source import list_modules
 

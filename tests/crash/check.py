@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 
 from striate._native.simulation import SimulatedDisk
-from striate.errors import StriateError
+from striate.errors import LogNotFoundError, NotALogError, StriateError
+from striate.storage.check import repair
 
 from .contents import Contents, Expectation
 from .driver import Driver, Trace, observe
@@ -29,6 +30,7 @@ class CrashState:
     model: DiskModel
     expectation: Expectation
     killed: bool
+    peek: bool = False  # look at the log as a reader first
 
 
 def check(state: CrashState, *, record: bool = False) -> Trace | None:
@@ -51,6 +53,11 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
         driver.clock.now += 10**9
         driver.serial = 10**6
         try:
+            if state.peek:
+                _check_reader(state)
+            if state.expectation.rotten:
+                repair(driver.path, disk)
+                disk.note("repaired")
             _recover(driver, state)
             _use(driver)
             _check_snapshots(root, state)
@@ -75,7 +82,9 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
             trace.options,
             trace.log_class,
             trace.deferred,
-            dict(state.expectation.snapshots),
+            state.expectation.snapshots,
+            state.expectation.copying,
+            state.expectation.rotten,
         )
 
 
@@ -95,6 +104,39 @@ def _recover(driver: Driver, state: CrashState) -> None:
     report = getattr(driver.log, "recovery", None)
     if report is not None and report.problems:
         raise BrokenPromiseError(f"a crash was taken for damage: {report.problems}")
+
+
+def _check_reader(state: CrashState) -> None:
+    """A reader that comes before the next writer sees the same, and changes nothing but the shared memory."""
+    with scratch() as root:
+        state.image.write(root)
+        _keep_inode(f"{root}/log/live")
+        _peek(root, state)
+
+
+def _peek(root: str, state: CrashState) -> None:
+    disk = SimulatedDisk()
+    try:
+        log = state.trace.log_class(f"{root}/log", mode="r", _disk=disk)
+    except (LogNotFoundError, NotALogError) as error:
+        if all(candidate.durable == candidate.lowest for candidate in state.expectation.candidates()):
+            return
+        raise BrokenPromiseError(f"a reader finds no log: {error}") from error
+    with log:
+        seen = observe(log)
+    model = DiskModel(root, state.image)
+    for operation in disk.operations:
+        model.apply(operation)
+    if without_live(model.running()) != without_live(state.image):
+        raise BrokenPromiseError("a reader has changed the disk")
+    problem = state.expectation.accepts(seen, killed=state.killed)
+    if problem:
+        raise BrokenPromiseError(f"a reader sees something else: {problem}")
+
+
+def without_live(image: Image) -> Image:
+    """The image but for the page of shared memory, which readers may make."""
+    return Image(image.directories, {name: file for name, file in image.files.items() if name != "log/live"})
 
 
 def _use(driver: Driver) -> None:
@@ -127,10 +169,7 @@ def _check_snapshots(root: str, state: CrashState) -> None:
             if wanted is not None:
                 raise BrokenPromiseError(f"the snapshot {name} does not open: {error}") from error
             continue
-        if wanted is not None:
-            problem = wanted.accepts(seen, killed=True)
-        else:
-            problem = state.expectation.accepts(seen, killed=True)
+        problem = (wanted or state.expectation.copying[name]).accepts(seen, killed=True)
         if problem:
             raise BrokenPromiseError(f"the snapshot {name}: {problem}")
     missing = [name for name in state.expectation.snapshots if not os.path.isdir(f"{root}/{name}")]

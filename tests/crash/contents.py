@@ -138,6 +138,8 @@ class Expectation:
     settled: list[Contents]
     begun: Contents | None = None
     snapshots: dict[str, Contents] = field(default_factory=dict)
+    copying: dict[str, Contents] = field(default_factory=dict)  # begun, perhaps never finished
+    rotten: bool = False  # the log has to be repaired before it can be used
     operation: str = ""
 
     def follow(self, note: tuple[object, ...], states: list[Contents]) -> None:
@@ -154,6 +156,10 @@ class Expectation:
             self.begun = None
         elif kind == "snapshot":
             self.snapshots = {**self.snapshots, str(note[2]): states[int(str(note[3]))]}
+        elif kind in ("rotten", "repaired"):
+            self.rotten = kind == "rotten"
+        elif kind == "copying":
+            self.copying = {**self.copying, str(note[2]): states[int(str(note[3]))]}
 
     def candidates(self) -> list[Contents]:
         """Every state the log may be in."""

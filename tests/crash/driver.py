@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from glob import glob
 from typing import Any
 
 from striate._native.simulation import SimulatedDisk
 from striate.errors import SyncFailedError
+from striate.storage.check import repair
 from striate.storage.log import Log
 
 from .contents import TOMBSTONE, VALUE, Contents, Expectation, Row, survivors
@@ -33,10 +35,12 @@ class Trace:
     log_class: type[Log]
     deferred: bool = False
     snapshots: dict[str, Contents] = field(default_factory=dict)
+    copying: dict[str, Contents] = field(default_factory=dict)
+    rotten: bool = False
 
     def expectation(self) -> Expectation:
         """What holds before the first operation."""
-        return Expectation(list(self.start), None, dict(self.snapshots))
+        return Expectation(list(self.start), None, self.snapshots, self.copying, self.rotten)
 
 
 class Clock:
@@ -141,6 +145,31 @@ class Driver:
         self.log.close()
         self._log = None
         self._end("close", self.contents.settled(self.contents.end))
+
+    def rot(self, offset: int) -> None:
+        """Turn a bit of a record over, on the disk and while the log is closed, and so lose the record."""
+        value = self.contents.rows[offset].value
+        for path in glob(f"{self.path}/*.store"):
+            with open(path, "rb") as file:
+                position = file.read().find(value)
+            if position >= 0:
+                break
+        position += len(value) // 2
+        with open(path, "r+b") as file:
+            file.seek(position)
+            byte = value[len(value) // 2] ^ 4
+            file.write(bytes((byte,)))
+        self.disk.operations.append(("rot", path, position, byte))
+        self._end("rot", replace(self.contents, optional=self.contents.optional | {offset}))
+        self.disk.note("rotten")
+
+    def repair(self) -> None:
+        """Give up what is rotten; then open the log, which must hold all the rest."""
+        repair(self.path, self.disk)
+        self.disk.note("repaired")
+        before = self.contents
+        problem = before.accepts(self.recover([before]), killed=True)
+        assert not problem, problem
 
     # ------------------------------------------------------------ writing
 
@@ -280,7 +309,8 @@ class Driver:
 
     def snapshot(self, name: str) -> None:
         """Copy the log to a directory beside it; once it has returned, the copy is durable too."""
+        self.states.append(replace(self.contents, durable=self.contents.end, alive=self.contents.end))
+        copy = len(self.states) - 1
+        self.disk.note("copying", name, copy)
         self._run("snapshot", self.contents, lambda: self.log.snapshot(f"{self.root}/{name}"))
-        copy = self.contents
-        self.states.append(replace(copy, durable=copy.end, alive=copy.end))
-        self.disk.note("snapshot", name, len(self.states) - 1)
+        self.disk.note("snapshot", name, copy)

@@ -73,7 +73,8 @@ def _state(
 ) -> CrashState:
     moment = path[-1][0]
     image = make_image(model, variant, _seed(trace.name, seed, (*path[:-1], (moment, 0))))
-    return CrashState(trace, image, model, expectation, is_kill(variant))
+    peek = trace.log_class is Log and not expectation.rotten and (moment + variant) % 5 == 0
+    return CrashState(trace, image, model, expectation, is_kill(variant), peek)
 
 
 class Explorer:

@@ -277,6 +277,16 @@ class DiskModel:
     def _on_sync_failed(self, file: int) -> None:
         self.files[file].fail_sync()
 
+    def _on_rot(self, path: str, position: int, byte: int) -> None:
+        directory, name = self._find(self._relative(path))
+        inode = self.inodes[self.names[directory][name]]
+        piece = Piece("data", position, bytes((byte,)), self.serial)
+        inode.current.apply(piece)
+        if inode.history:
+            inode.history.append((True, piece))
+        else:
+            inode.durable.apply(piece)
+
     def _on_sync_directory(self, path: str) -> None:
         number = ROOT
         if path + "/" != self.prefix:

@@ -13,10 +13,10 @@ from support.driver import AWAITED
 from striate import AsyncLog, Log, LogClosedError, LogLockedError, StriateError
 
 API = frozenset(
-    """append append_many append_tombstone batches close closed compact durability durable_offset follow
-    lowest_offset mode next_offset offset_for_time open_reader path read read_batch read_many record_size recovery
-    reset restore retain scan segment_bytes segments snapshot stats sync truncate_after truncate_before verify view
-    wait""".split()
+    """append append_many append_tombstone batches close closed compact durability durable_offset
+    follow lowest_offset mode next_offset offset_for_time open_reader path read read_batch read_many
+    record_size recovery reset restore retain scan segment_bytes segments snapshot stats sync
+    truncate_after truncate_before verify view wait""".split()
 )
 
 

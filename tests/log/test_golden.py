@@ -128,7 +128,7 @@ def test_an_independent_encoder_gives_the_same_bytes(name: str) -> None:
         )
         assert gaps or relative == list(range(len(relative)))
         entries.append(entry_of(store.header, footer, entry.next_offset, entry.revision, gaps))
-    rebuilt = replace(manifest, flags=fmt.MANIFEST_CLEAN, codec=0, entries=tuple(entries))
+    rebuilt = replace(manifest, flags=0, codec=0, entries=tuple(entries))
     assert fmt.encode_manifest(rebuilt) == files["manifest"]
     assert not left, f"files that nothing explains: {left}"
 

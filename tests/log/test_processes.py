@@ -190,7 +190,7 @@ def test_reading_a_directory_without_write_permission(log_path: Path) -> None:
     source = """
     import striate.storage.log, striate.storage.recovery, tempfile
     from striate import Log
-    with tempfile.TemporaryDirectory() as other, Log(other) as warm: warm.append(b"imports all there is"), list(warm)
+    with tempfile.TemporaryDirectory() as other, Log(other) as warm: warm.append(b"x"), list(warm)
     os.setgid(65534); os.setuid(65534)
     with Log(path, mode="r") as log: say(sum(1 for _ in log), log.wait(log.next_offset, 0))
     """

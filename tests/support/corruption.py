@@ -12,6 +12,7 @@ import pickle
 import random
 import shutil
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,10 +232,7 @@ def check_absent(log: Any, base: Base, case: Case, absent: list[int]) -> None:
         return
     claim(absent == list(range(absent[0], base.next)), f"missing in the middle: {absent[:5]}")
     claim(absent[0] >= base.unsealed, f"missing from a sealed segment: {absent[:5]}")
-    claim(
-        absent[-1] in touched(base, case) or absent[0] in touched(base, case),
-        f"undamaged but gone: {absent[:5]}",
-    )
+    claim(touched(base, case) & set(absent), f"undamaged but gone: {absent[:5]}")
     if case.bit >= 0 and base.synced:
         claim(absent[0] >= base.last_group, f"synced records are gone: {absent[:5]}")
     on_boundary = case.length in [start for _, start, _ in base.frames.get(case.file, [])]
@@ -320,7 +318,10 @@ def main(bases: str, kind: str, work: str, share: str, shares: str, limit: str, 
                 put(path, base, case)
                 judge_repair(path, base, case)
         except Exception as error:
-            print(f"{kind} {case!r}: {type(error).__name__}: {error}", flush=True)
+            place = " < ".join(
+                f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-3:])
+            )
+            print(f"{kind} {case!r}: {type(error).__name__}: {error} [{place}]", flush=True)
     print(f"tried {len(chosen)}")
 
 

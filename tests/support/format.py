@@ -47,7 +47,6 @@ from support.stores import (  # noqa: F401
 
 ENTRY_BYTES = 72
 SLOT_POSITIONS = (0, 4096)  # of the checkpoint
-MANIFEST_CLEAN = 1
 ENTRY_SEALED, ENTRY_GAPS = 1, 2
 
 _MANIFEST = struct.Struct("<4sHHQ QQ QII IIII")

@@ -70,8 +70,8 @@ _SEGMENT_COLUMNS = "base offset,next offset,records,size,state,gaps,revision,fir
 
 def _segment_row(segment: Mapping[str, Any]) -> list[object]:
     return [
-        segment["base_offset"],
-        segment["next_offset"],
+        str(segment["base_offset"]),
+        str(segment["next_offset"]),
         segment["record_count"],
         size_text(segment["size_bytes"]),
         "sealed" if segment["sealed"] else "active",

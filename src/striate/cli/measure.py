@@ -33,7 +33,7 @@ __all__ = ["bench", "demo", "print_rates"]
     show_default=True,
     help="About how long it may take; a machine too slow for all lines gets fewer.",
 )
-@click.option("--max-lines", type=click.IntRange(100), default=3_000_000, hidden=True)
+@click.option("--max-lines", type=click.IntRange(1000), default=3_000_000, hidden=True)
 @json_option
 def demo(keep: str | None, seconds: float, max_lines: int, as_json: bool) -> None:
     """Write the standard library of this Python into a log, kill the writer half-way, and check every line.

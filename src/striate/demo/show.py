@@ -16,13 +16,14 @@ from typing import Any, Protocol
 from striate import Log
 from striate.demo import rates, steps
 from striate.demo.source import Source, standard_library
-from striate.errors import PathExistsError
+from striate.errors import PathExistsError, StorageError
 
 __all__ = ["Observer", "Options", "run"]
 
 SEGMENT_BYTES = 8 << 20
 RATE_LINES = 100_000
 RATE_ROUNDS = 3
+MIN_LINES = 100
 CALIBRATION_LINES = 20_000
 COST_FACTOR = 10.0  # the whole demo's time for a line ÷ that of one append, read and comparison
 
@@ -96,6 +97,11 @@ def _run_in(directory: str, options: Options, observer: Observer) -> dict[str, A
     os.mkdir(scratch)
     try:
         source = Source.load(min(options.max_lines, _affordable_lines(scratch, options.seconds)))
+        if source.line_count < MIN_LINES:
+            raise StorageError(
+                f"only {source.line_count} lines of the standard library were found in {standard_library()}",
+                hint="install the standard library's .py files; the demo uses them as its data",
+            )
         done("source", _source_figures(source))
         path = os.path.join(directory, "lines")
         done("kill", steps.append_through_kill(path, source, SEGMENT_BYTES, observer.progress))
@@ -122,7 +128,7 @@ def _affordable_lines(scratch: str, seconds: float) -> int:
             log.append(line, key)
         steps.compare(log, trial, _Silent().progress)
         line_seconds = (time.perf_counter() - started) / max(1, trial.line_count)
-    return int(seconds / (COST_FACTOR * line_seconds))
+    return max(CALIBRATION_LINES, int(seconds / (COST_FACTOR * line_seconds)))
 
 
 def _source_figures(source: Source) -> dict[str, Any]:

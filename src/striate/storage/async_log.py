@@ -416,14 +416,13 @@ class AsyncLog:
 
 
 class _Watcher:
-    """One thread that sleeps on the log for all tasks that wait for new records; it runs only while any do."""
+    """One thread that sleeps on the log for all tasks that wait for new records; it is asked anew for every sleep."""
 
     def __init__(self, log: Log, loop: asyncio.AbstractEventLoop) -> None:
         self._log = log
         self._loop = loop
         self._futures: list[tuple[int, asyncio.Future[bool]]] = []
-        self._wanted = threading.Condition()
-        self._lowest: int | None = None
+        self._wanted = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._watch, name="striate-watcher", daemon=True)
         self._thread.start()
@@ -432,37 +431,31 @@ class _Watcher:
         """A future that becomes true once the offset can be read, false when the log closes."""
         future: asyncio.Future[bool] = self._loop.create_future()
         self._futures.append((offset, future))
-        self._ask()
+        self._wanted.set()
         return future
-
-    def _ask(self) -> None:
-        with self._wanted:
-            self._lowest = min(offset for offset, _ in self._futures)
-            self._wanted.notify()
 
     def stop(self) -> None:
         """End the thread (the log is closed by now, which wakes it) and the futures."""
-        with self._wanted:
-            self._stopped = True
-            self._wanted.notify()
+        self._stopped = True
+        self._wanted.set()
         self._thread.join()
         self._wake()
 
     def _watch(self) -> None:
         while True:
-            with self._wanted:
-                while self._lowest is None and not self._stopped:
-                    self._wanted.wait()
-                if self._stopped:
-                    return
-                offset = self._lowest
-                self._lowest = None
-            try:
-                self._log.wait(offset if offset is not None else 0)
-            except LogClosedError:
-                pass
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._stopped:
+                return
+            # For the very next record, whatever offsets are waited for: a task may ask for a nearer one meanwhile.
+            with contextlib.suppress(LogClosedError):
+                self._log.wait(self._next_offset())
             with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits any more
                 self._loop.call_soon_threadsafe(self._wake)
+
+    def _next_offset(self) -> int:
+        """Where the log ends, or nearer when a record came since a task looked."""
+        return min([self._log.next_offset, *(offset for offset, _ in tuple(self._futures))])
 
     def _wake(self) -> None:
         closed = self._log.closed
@@ -476,4 +469,4 @@ class _Watcher:
             else:
                 self._futures.append((offset, future))
         if self._futures and not closed:
-            self._ask()
+            self._wanted.set()

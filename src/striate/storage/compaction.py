@@ -35,37 +35,52 @@ def compact(log: Log, grace_us: int, progress: Progress | None = None) -> Compac
 
     Needs memory for every distinct key while it runs (about 150 bytes and the key).
     """
-    with log._admin:  # no other structural change meanwhile; appends go on
+    with log._maintenance:
         with log._exclusive():
             log._quiesce()
             sources = log._segments
-        lowest = log._lowest
-        total = sum(source.record_count for source in sources)
-        before = log._count_records(sources)
-        size_before = sum(source.end_position for source in sources)
-        latest = _latest_offsets(log, sources, progress, 2 * total)
-        expired = log._now_us() - grace_us
-        groups = list(_plan(log, sources, latest, lowest, expired, progress, total))
-        made: list[Segment] = []
+            # Appends go on, in segments of their own: one that was resumed would be replaced with records in it.
+            log._compacting = True
         try:
-            result = _write(log, groups, made)
-            with log._exclusive():
-                tail = log._segments[len(sources) :]
-                kept = {id(segment) for segment in result}
-                removed = tuple(source for source in sources if id(source) not in kept)
-                log._commit((*result, *tail), log._active, lowest, log._written_next, removed=removed)
-        except BaseException:
-            named = {id(segment) for segment in log._segments}
-            log._remove(tuple(segment for segment in made if id(segment) not in named))
-            raise
-        return CompactionResult(
-            records_before=before,
-            records_after=log._count_records(tuple(result)),
-            bytes_before=size_before,
-            bytes_after=sum(segment.end_position for segment in result),
-            segments_before=len(sources),
-            segments_after=len(result),
-        )
+            return _compact(log, sources, grace_us, progress)
+        finally:
+            log._compacting = False
+
+
+def _compact(log: Log, sources: tuple[Segment, ...], grace_us: int, progress: Progress | None) -> CompactionResult:
+    """The work, with the sources fixed."""
+    lowest = log._lowest
+    total = sum(source.record_count for source in sources)
+    before = log._count_records(sources)
+    size_before = sum(source.end_position for source in sources)
+    if progress is not None:
+        progress(0, 2 * total)
+    latest = _latest_offsets(log, sources, progress, 2 * total)
+    expired = log._now_us() - grace_us
+    groups = list(_plan(log, sources, latest, lowest, expired, progress, total))
+    made: list[Segment] = []
+    try:
+        result = _write(log, groups, made)
+        with log._exclusive():
+            log._compacting = False
+            tail = log._segments[len(sources) :]
+            kept = {id(segment) for segment in result}
+            removed = tuple(source for source in sources if id(source) not in kept)
+            log._commit((*result, *tail), log._active, lowest, log._written_next, removed=removed)
+    except BaseException:
+        named = {id(segment) for segment in log._segments}
+        log._remove(tuple(segment for segment in made if id(segment) not in named))
+        raise
+    if progress is not None:
+        progress(2 * total, 2 * total)
+    return CompactionResult(
+        records_before=before,
+        records_after=log._count_records(tuple(result)),
+        bytes_before=size_before,
+        bytes_after=sum(segment.end_position for segment in result),
+        segments_before=len(sources),
+        segments_after=len(result),
+    )
 
 
 def _latest_offsets(log: Log, sources: tuple[Segment, ...], progress: Progress | None, total: int) -> dict[bytes, int]:
@@ -113,7 +128,8 @@ def _plan(
 def _write(log: Log, groups: list[tuple[Segment, list[int]]], made: list[Segment]) -> list[Segment]:
     """Segments with what stays: those that lose nothing and stand alone are kept, others are merged and written anew."""
     result: list[Segment] = []
-    for group in _merge(log, [pair for pair in groups if pair[1]]):
+    # The last one stays even when it is empty: it says where the log goes on.
+    for group in _merge(log, [pair for pair in groups if pair[1] or pair is groups[-1]]):
         source, offsets = group[0]
         if len(group) == 1 and len(offsets) == source.record_count:
             result.append(source)

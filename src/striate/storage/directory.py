@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from striate._native.frame import crc32c
 from striate.errors import (
     DiskError,
-    DiskFullError,
     LogLockedError,
     LogNotFoundError,
     NetworkFilesystemError,
@@ -223,15 +222,14 @@ def load_checkpoint(disk: Disk, path: str, log_id: int) -> Checkpoint | None:
 
 
 def make_reserve(disk: Disk, path: str) -> None:
-    """Put aside blocks that :func:`release_reserve` gives back on a full disk. No space for it is no error."""
+    """Put aside blocks that :func:`release_reserve` gives back on a full disk. A log works without, so failing is no error."""
     name = os.path.join(path, RESERVE)
     if os.path.lexists(name):
         return
     try:
         disk.write_file(name, bytes(RESERVE_BYTES))
-    except DiskFullError:
-        if os.path.lexists(name):
-            disk.unlink(name)
+    except DiskError:
+        release_reserve(disk, path)
 
 
 def release_reserve(disk: Disk, path: str) -> bool:

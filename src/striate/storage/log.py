@@ -31,6 +31,7 @@ from striate.errors import (
     OffsetOutOfRangeError,
     OptionMismatchError,
     StorageError,
+    SyncFailedError,
 )
 from striate.storage import directory, manifest, recovery
 from striate.storage.info import SegmentInfo
@@ -151,7 +152,11 @@ class Log(LogCore):
         size = 0 if record_size is None else _integer(record_size, "record_size", 1, segment_bytes - 128)
         first = _integer(initial_offset, "initial_offset", 0, (1 << 63) - 1)
         interval = _integer(sync_interval_ms, "sync_interval_ms", 1, 3_600_000)
+        # Order: maintenance, then admin. Compaction and snapshots hold the first for long and the second only to swap, so
+        # appends that need another segment never wait for them.
+        self._maintenance = threading.RLock()
         self._admin = threading.RLock()
+        self._compacting = False
         self._lock_descriptor = -1
         self._checkpoint_file = -1
         self._initial_offset = first
@@ -189,11 +194,11 @@ class Log(LogCore):
                 if not directory.release_reserve(disk, self.path):
                     raise
                 self._recover(record_size)
+            if not self._recovery.problems:
+                directory.make_reserve(disk, self.path)
         except BaseException:
             self._release()
             raise
-        if not self._recovery.problems:
-            directory.make_reserve(disk, self.path)
 
     def _recover(self, record_size: int | None) -> None:
         disk = self._disk
@@ -215,7 +220,19 @@ class Log(LogCore):
         removals = [os.path.join(self.path, name) for name in directory.leftovers(self.path, named)]
         live = Live.open(os.path.join(self.path, directory.LIVE), named.log_id, disk=disk)
         checkpoint = directory.load_checkpoint(disk, self.path, named.log_id)
-        found = recovery.recover(disk, self.path, named, checkpoint, live.failed_offset, writable=True)
+        try:
+            found = recovery.recover(
+                disk,
+                self.path,
+                named,
+                checkpoint,
+                live.failed_offset,
+                writable=True,
+                rewrite=live.recovery_failed,
+            )
+        except SyncFailedError:
+            live.note_recovery_failure()
+            raise
         found.report.removed.extend(os.path.basename(name) for name in removals)
         self._recovery = found.report
         self._lost = found.lost
@@ -435,6 +452,8 @@ class Log(LogCore):
         self._settle(self._written_next)
 
     def _seal(self, segment: Segment) -> None:
+        if segment.sealed:
+            return
         try:
             segment.seal_now()
         except DiskError as error:
@@ -447,6 +466,7 @@ class Log(LogCore):
             last.save_index()
         return bool(
             last.sealed
+            and not self._compacting
             and not last.gaps
             and not last.damage
             and last.next_offset == self._written_next
@@ -475,6 +495,8 @@ class Log(LogCore):
             else:
                 segments, removed = self._segments[:-1], (active,)
             self._settle(self._written_next)
+            # In memory at once: should the manifest not be written, the sealed segment must not be taken for active.
+            self._install(self._segments, None, self._lowest, self._written_next, self._generation)
             self._commit(segments, None, self._lowest, self._written_next, removed=removed)
 
     def truncate_before(self, offset: int) -> int:
@@ -489,7 +511,7 @@ class Log(LogCore):
         Durable on return. Whole segments give their space back; views keep theirs until they are released.
         """
         offset = _integer(offset, "offset", 0, (1 << 63) - 1)
-        with self._exclusive():
+        with self._maintenance, self._exclusive():
             if offset > self._written_next:
                 raise OffsetOutOfRangeError(offset, self._lowest, self._written_next)
             if offset <= self._lowest:
@@ -520,7 +542,7 @@ class Log(LogCore):
         live ones, and views of it stay as they were); the next append begins another segment or goes on there.
         """
         offset = _integer(offset, "offset", -1, (1 << 63) - 1)
-        with self._exclusive():
+        with self._maintenance, self._exclusive():
             if offset < self._lowest - 1:
                 raise OffsetOutOfRangeError(offset, self._lowest, self._written_next)
             following = offset + 1
@@ -559,7 +581,7 @@ class Log(LogCore):
         """Drop all records; the next append gets ``initial_offset`` (default: the one the log was created with). Durable on return."""
         first = self._initial_offset if initial_offset is None else initial_offset
         first = _integer(first, "initial_offset", 0, (1 << 63) - 1)
-        with self._exclusive():
+        with self._maintenance, self._exclusive():
             self._quiesce()
             self._commit((), None, first, first, visible=first, removed=self._segments)
 
@@ -584,7 +606,7 @@ class Log(LogCore):
         oldest = None if max_age is None else self._now_us() - microseconds(max_age, "max_age")
         first = None if min_offset is None else _integer(min_offset, "min_offset", 0, (1 << 63) - 1)
         least = _integer(keep_records, "keep_records", 0, (1 << 63) - 1)
-        with self._admin:
+        with self._maintenance, self._admin:
             self._raise_unless_open()
             segments = self._segments
             size = sum(s.end_position for s in segments)
@@ -794,7 +816,7 @@ class Log(LogCore):
         Raises:
             SyncFailedError, DiskError: the log is closed all the same; what was acknowledged is safe.
         """
-        with self._admin:
+        with self._maintenance, self._admin:
             if self.closed or not self._is_ours():
                 return
             try:

@@ -8,6 +8,7 @@ nothing behind them says otherwise; and they are copied to a ``.broken`` file fi
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class Recovered:
     next_offset: int = 0
     report: RecoveryReport = field(default_factory=RecoveryReport)
     removals: list[str] = field(default_factory=list)
+    rewrite: bool = False
 
 
 def open_sealed(disk: Disk, path: str, named: Manifest, into: Recovered) -> None:
@@ -58,18 +60,26 @@ def open_sealed(disk: Disk, path: str, named: Manifest, into: Recovered) -> None
 
 
 def recover(
-    disk: Disk, path: str, named: Manifest, checkpoint: directory.Checkpoint | None, distrust_from: int | None, *, writable: bool
+    disk: Disk,
+    path: str,
+    named: Manifest,
+    checkpoint: directory.Checkpoint | None,
+    distrust_from: int | None,
+    *,
+    writable: bool,
+    rewrite: bool = False,
 ) -> Recovered:
     """Open all segments of a log.
 
     Args:
         checkpoint: what was known durable. distrust_from: first offset that a failed sync of this boot leaves in doubt.
         writable: cut, seal and set aside as the judgement says; without it nothing on disk changes.
+        rewrite: what is kept of unsealed segments is written to new files, because the page cache may show what the disk lacks.
 
     Raises:
         DiskError, DiskFullError: from the disk. Damage is reported, not raised.
     """
-    result = Recovered(next_offset=named.lowest_offset)
+    result = Recovered(next_offset=named.lowest_offset, rewrite=rewrite)
     open_sealed(disk, path, named, result)
     unsealed = [entry for entry in named.entries if not entry.sealed]
     if unsealed:
@@ -206,10 +216,35 @@ def _finish(disk: Disk, path: str, segment: Segment, result: Recovered) -> Segme
     if segment.record_count == 0:
         result.removals += [store_path, index_path]
         return None
+    if result.rewrite:
+        result.removals += [store_path, index_path]
+        return _copy(disk, path, segment)
     if segment.index is not None:
         segment.index.save()
     segment.seal_now()
     return Segment.open_sealed(path, SegmentEntry.of(segment), disk)
+
+
+def _copy(disk: Disk, path: str, source: Segment) -> Segment:
+    """All records of a segment, sealed in new files under the next free revision."""
+    revision = source.revision + 1
+    while any(os.path.lexists(name) for name in file_names(path, source.base_offset, revision)):
+        revision += 1
+    copy = Segment.create(
+        path,
+        source.base_offset,
+        revision,
+        log_id=source.store.log_id,
+        segment_id=secrets.randbits(64) or 1,
+        capacity=source.store.capacity,
+        base_timestamp_us=source.store.base_timestamp_us,
+        record_size=source.store.record_size,
+        disk=disk,
+    )
+    copy.copy_from(source, source.offsets())
+    copy.seal_now()
+    disk.sync_directory(path)
+    return Segment.open_sealed(path, SegmentEntry.of(copy), disk)
 
 
 def follow(disk: Disk, path: str, named: Manifest, known: dict[tuple[int, int], Segment], into: Recovered) -> None:

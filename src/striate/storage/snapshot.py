@@ -37,12 +37,12 @@ def snapshot(log: Log, target: str) -> SnapshotInfo:
 
     Durable on return.
     """
-    with log._admin:
+    with log._maintenance:
         with log._exclusive():
             log._quiesce()
-        sources = log._segments
-        lowest, following = log._lowest, sources[-1].next_offset if sources else log._written_next
-        named = log._manifest(sources, lowest, 1)
+            sources = log._segments
+            lowest, following = log._lowest, log._written_next
+            named = log._manifest(sources, lowest, 1)
         size = _copy_all(log._disk, sources, target, named)
     return SnapshotInfo(target, lowest, following, size)
 
