@@ -64,9 +64,7 @@ def _durable_arms(bench: Bench, stack: ExitStack) -> list[Arm]:
     ]
 
 
-def _batch_arms(
-    value_bytes: int, count_of: Callable[[Sizes], int], bench: Bench, stack: ExitStack
-) -> list[Arm]:
+def _batch_arms(value_bytes: int, count_of: Callable[[Sizes], int], bench: Bench, stack: ExitStack) -> list[Arm]:
     record_count = count_of(bench.sizes)
     batches = make_writes(record_count, value_bytes).parts(BATCH_COUNT)
     return [
@@ -160,9 +158,7 @@ def _scan_arms(bench: Bench, stack: ExitStack) -> list[Arm]:
     return [
         *filled.arms(Lmdb.label, Lmdb, record_count, records, lambda _: last_value),
         *filled.arms(StriateLog.label, StriateLog, record_count, records, lambda _: last_value),
-        *filled.arms(
-            SCAN_COLUMNS, StriateLog, record_count, columns, lambda _: record_count * len(last_value)
-        ),
+        *filled.arms(SCAN_COLUMNS, StriateLog, record_count, columns, lambda _: record_count * len(last_value)),
     ]
 
 

@@ -109,9 +109,7 @@ def _amount(label: str, figures: Figures) -> str:
 def _grouped(rows: list[Row]) -> list[tuple[str, ...]]:
     """Table lines in which a case is named once."""
     lines = list(map(cells, rows))
-    return lines[:1] + [
-        ("", *line[1:]) if line[0] == before[0] else line for before, line in itertools.pairwise(lines)
-    ]
+    return lines[:1] + [("", *line[1:]) if line[0] == before[0] else line for before, line in itertools.pairwise(lines)]
 
 
 def _show_plain(rows: list[Row]) -> None:

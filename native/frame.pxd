@@ -121,7 +121,7 @@ cdef struct record_input:
     uint32_t value_size
     uint32_t extension_size
     uint8_t kind
-    uint8_t flags                     # CONTINUES, ENCODED, HAS_VIEW, HAS_BATCH as they apply; HAS_KEY and marks are added
+    uint8_t flags                     # CONTINUES, ENCODED, HAS_VIEW, HAS_BATCH as they apply; others are added
 
 # A verified frame, as pointers into the mapping it was found in.
 cdef struct frame_view:
@@ -193,7 +193,8 @@ cdef inline int open_frame(const char *segment, int64_t position, int64_t limit,
         if header.flags & SYNCED_BEFORE:
             view.synced_position = position
         else:
-            view.synced_position = <int64_t>(<const uint32_t *>(segment + position + FRAME_HEADER_BYTES))[0] * UNIT_BYTES
+            view.synced_position = \
+                <int64_t>(<const uint32_t *>(segment + position + FRAME_HEADER_BYTES))[0] * UNIT_BYTES
     return 0
 
 

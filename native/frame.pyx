@@ -42,8 +42,9 @@ def parse_frame(const uint8_t[::1] segment not None, int64_t position, uint64_t 
     """Verify and open the frame at a position of a segment's bytes.
 
     Returns:
-        A dict of its fields (``checksum``, ``timestamp_us``, ``relative_offset``, ``kind``, ``flags``, ``key``, ``value``,
-        ``synced_position``, ``size_bytes``), ``None`` where no frame was ever written, or ``False`` where bytes do not verify.
+        A dict of its fields (``checksum``, ``timestamp_us``, ``relative_offset``, ``kind``, ``flags``, ``key``,
+        ``value``, ``synced_position``, ``size_bytes``), ``None`` where no frame was ever written, or ``False`` where
+        bytes do not verify.
     """
     cdef frame_view view
     cdef int status

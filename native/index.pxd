@@ -1,7 +1,7 @@
 # The index: relative offset -> position, pairs of little-endian uint32, eight bytes a record.
 #
-# Derived data. It is mapped while its segment is written or read, or lives in memory after it was rebuilt from the store.
-# Positions are in units of 8 bytes. One writer (the log's write lock); readers below the published count.
+# Derived data. It is mapped while its segment is written or read, or lives in memory after it was rebuilt from the
+# store. Positions are in units of 8 bytes. One writer (the log's write lock); readers below the published count.
 
 from libc.stdint cimport int64_t, uint32_t
 
@@ -22,9 +22,19 @@ cdef class Index:
     # 0, STATUS_FULL or STATUS_GROW
     cdef int append(self, uint32_t relative_offset, uint32_t position_units) noexcept nogil
     cdef int reserve(self, int64_t entries) noexcept nogil
-    # slot of a relative offset by binary search among the first `count` entries, or -1; lower_bound: first slot not below
+    # slot of a relative offset by binary search among the first `count` entries, or -1; lower_bound: first slot not
+    # below
     cdef int64_t find(self, uint32_t relative_offset, int64_t count) noexcept nogil
     cdef int64_t lower_bound(self, uint32_t relative_offset, int64_t count) noexcept nogil
     cdef uint32_t checksum(self) noexcept nogil
     cdef int sync(self) noexcept nogil
     cdef int finish(self) noexcept nogil
+
+
+# One entry behind the last of a mapped index that has room for it (the caller made sure). Inline: for every append.
+cdef inline void append_entry(Index self, uint32_t relative_offset, uint32_t position_units) noexcept nogil:
+    cdef uint32_t pair[2]
+    pair[0] = relative_offset
+    pair[1] = position_units
+    self.disk.table.store(self.disk.table.context, <char *>(self.pairs + 2 * self.count), pair, 8)
+    self.count += 1

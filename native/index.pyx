@@ -105,8 +105,8 @@ cdef class Index:
         return self.mapping is None
 
     def save(self):
-        """Put a file with the pairs in the place of the old one, durably. A reader may have the old one mapped, so it is
-        replaced and not written over."""
+        """Put a file with the pairs in the place of the old one, durably. A reader may have the old one mapped, so it
+        is replaced and not written over."""
         cdef size_t size = <size_t>self.count * ENTRY_BYTES
         self.disk.replace_file(self.path, b"" if size == 0 else (<const unsigned char *>self.pairs)[:size])
 

@@ -139,7 +139,8 @@ cdef int _make_directory(void *context, const char *path, int mode) noexcept nog
 cdef char _zeros[262144]              # static storage: zero
 
 
-cdef void _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size, int fill) noexcept nogil:
+cdef void _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
+                   int fill) noexcept nogil:
     cdef int64_t done = 0
     cdef int64_t piece
     if fill:

@@ -1,7 +1,7 @@
 # The live page: memory the writer shares with its readers, in this process and in others (file `live`).
 #
-# It says how far the log may be read and lets readers sleep until that moves. Never synced; worth nothing after a reboot or
-# when the file was copied, which boot_id and inode tell.
+# It says how far the log may be read and lets readers sleep until that moves. Never synced; worth nothing after a
+# reboot or when the file was copied, which boot_id and inode tell.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

@@ -86,6 +86,8 @@ cdef class Live:
         return self.trusted
 
     cdef _stamp(self):
+        # No magic until begin(): a reader must not believe a page that says nothing yet.
+        striate_store_u32(&self.page.magic, 0)
         self.page.visible_next = self.page.failed = self.page.failed_offset = self.page.generation = 0
         self.page.version, self.page.size = 1, sizeof(live_page)
         self.page.inode, self.page.log_id = self.inode, self.log_id
@@ -98,7 +100,8 @@ cdef class Live:
 
     @property
     def recovery_failed(self):
-        """Whether a sync failed while an earlier opening recovered the log: the page cache may show what the disk lacks."""
+        """Whether a sync failed while an earlier opening recovered the log: the page cache may show what the disk
+        lacks."""
         return self.trusted and self.page.failed & FAILED_RECOVERY != 0
 
     def note_recovery_failure(self):

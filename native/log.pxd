@@ -4,6 +4,7 @@
 # Locks, in the order they may be taken:
 #   admin lock (Python, storage/log.py)   one structural change at a time
 #   sync leadership (`syncing`)           one fdatasync at a time; rolls and truncations hold it too
+#   prepare_lock                          the preparing thread is at work on the active segment
 #   grow_lock                             allocation of the active segment's blocks
 #   write_lock                            everything an append touches
 # Code under the C locks is noexcept nogil. A thread never waits for write_lock while it holds the GIL (it tries, and
@@ -47,16 +48,19 @@ cdef class LogCore(LogReader):
     cdef uint64_t durable_next                # everything below is on disk; atomic
     cdef int failure                          # errno of the sync that failed, or 0
     cdef uint64_t syncs
-    # owned by whoever leads
+    # added to under write_lock, taken from by whoever leads
     cdef void *retiring[RETIRING_MAX]         # Segments, borrowed from `segments`
     cdef int retiring_count
+    # owned by whoever leads
     cdef int checkpoint_descriptor            # -1: none
     cdef uint64_t checkpoint_sequence
     cdef uint64_t checkpointed_next
 
     # preallocation
     cdef pthread_mutex_t grow_lock
-    cdef void *prepare_target                 # Segment, borrowed; guarded by grow_lock
+    cdef pthread_mutex_t prepare_lock         # held while the target is worked on
+    cdef void *prepare_target                 # Segment, borrowed; changes under prepare_lock and grow_lock
+    cdef int64_t prepared                     # position up to which pages are populated; prepare_lock
     cdef int64_t prepare_at                   # written position at which to call the preparer; atomic
 
     # threads
@@ -85,9 +89,10 @@ cdef class LogCore(LogReader):
     cdef void resign(self) noexcept nogil
     cdef int sync_once(self) noexcept nogil
     cdef void fail(self, int status) noexcept nogil
+    cdef bint has_active(self) noexcept nogil
     cdef int write_checkpoint(self) noexcept nogil
     cdef void sync_loop(self) noexcept nogil
     cdef void prepare_loop(self) noexcept nogil
-    cdef void prepare_ahead(self) noexcept nogil
+    cdef bint prepare_step(self) noexcept nogil
     cdef void wake_sync(self, uint32_t reason) noexcept nogil
     cdef int raise_state(self, int status) except -1

@@ -1,13 +1,13 @@
 """The log: appends, group commit, and the threads that sync and preallocate.
 
-A record's way: :meth:`LogCore.append` borrows its bytes, takes the write lock, stores frame and index entry into mapped blocks and, at
-``process`` durability, publishes the new end. At ``power`` durability it then waits for a sync that began after the store; whoever
-finds no sync running makes one for all that wait (group commit), and only that publishes the end.
+A record's way: :meth:`LogCore.append` borrows its bytes, takes the write lock, stores frame and index entry into mapped
+blocks and, at ``process`` durability, publishes the new end. At ``power`` durability it then waits for a sync that
+began after the store; whoever finds no sync running makes one for all that wait (group commit), and only that publishes
+the end.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from libc.errno cimport EINTR, ETIMEDOUT
 from libc.stddef cimport size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -22,8 +22,6 @@ from striate._native.frame cimport (
     MAGIC_CHECKPOINT,
     MAX_KEY_BYTES,
     STATUS_CLOSED,
-    STATUS_DAMAGED,
-    STATUS_FAILED,
     STATUS_FROZEN,
     STATUS_FULL,
     STATUS_GROW,
@@ -37,13 +35,12 @@ from striate._native.frame cimport (
 from striate._native.io cimport fork_count, raise_disk_error
 from striate._native.live cimport FAILED_WRITER
 from striate._native.reader cimport LOG_CLOSED, LOG_DAMAGED, LOG_FAILED, LOG_FROZEN, LOG_OPEN, as_offset
+from striate._native.segment cimport append_record
 
 import os
 
-from striate._native.io import REAL_DISK
 from striate.errors import (
     BatchTooLargeError,
-    DamagedLogError,
     ForkedError,
     InvalidArgumentError,
     InvalidTypeError,
@@ -61,6 +58,7 @@ cdef extern from "platform.h" nogil:
     void striate_store_i64(int64_t *address, int64_t value)
     uint64_t striate_load_u64(const uint64_t *word)
     void striate_store_u64(uint64_t *word, uint64_t value)
+    void striate_store_u64_release(uint64_t *word, uint64_t value)
     uint32_t striate_load_u32(const uint32_t *word)
     void striate_store_u32(uint32_t *word, uint32_t value)
     uint32_t striate_exchange_u32(uint32_t *word, uint32_t value)
@@ -87,8 +85,9 @@ cdef enum:
     SYNC_DIRTY = 2
     RELEASE_BYTES = 65536             # batches of this size are copied without the GIL
     AHEAD_FIRST_BYTES = 65536
-    AHEAD_LAST_BYTES = 8388608
-    FILL_STEP_BYTES = 1048576         # zeros per sync of the preparer: bounds how long a group commit can wait behind it
+    AHEAD_LAST_BYTES = 2097152
+    POPULATE_STEP_BYTES = 131072
+    FILL_STEP_BYTES = 1048576         # zeros per sync of the preparer: bounds how long a group commit waits behind it
     PAGE_BYTES = 4096
     MAX_SEGMENT_BYTES_UNITS = 0xFFFFFFF0
     CHECKPOINT_SLOT_BYTES = 4096
@@ -145,6 +144,7 @@ cdef class LogCore(LogReader):
         pthread_mutex_init(&self.write_lock, NULL)
         pthread_mutex_init(&self.sync_lock, NULL)
         pthread_mutex_init(&self.grow_lock, NULL)
+        pthread_mutex_init(&self.prepare_lock, NULL)
         pthread_cond_init(&self.sync_done, NULL)
         self.checkpoint_descriptor = self.notify_descriptor = -1
         self.prepare_at = NEVER
@@ -160,6 +160,7 @@ cdef class LogCore(LogReader):
             pthread_mutex_destroy(&self.write_lock)
             pthread_mutex_destroy(&self.sync_lock)
             pthread_mutex_destroy(&self.grow_lock)
+            pthread_mutex_destroy(&self.prepare_lock)
             pthread_cond_destroy(&self.sync_done)
 
     # ------------------------------------------------------------ set-up, called by storage/log.py
@@ -191,25 +192,34 @@ cdef class LogCore(LogReader):
             self._start_threads()
 
     def _prepare_first(self, Segment segment):
-        """Prepare the blocks a new segment begins with, before anything is appended to it. The header's page is behind us."""
+        """Prepare the blocks a new segment begins with, before anything is appended to it. The header's page is behind
+        us."""
         if not self._disk.background or segment.store.allocated <= PAGE_BYTES:
             return
         with nogil:
-            self._disk.table.prepare(self._disk.table.context, segment.store.descriptor, segment.store.memory, PAGE_BYTES,
-                                     segment.store.allocated - PAGE_BYTES, self._power)
+            self._disk.table.prepare(self._disk.table.context, segment.store.descriptor, segment.store.memory,
+                                     PAGE_BYTES, segment.store.allocated - PAGE_BYTES, self._power)
 
     def _install(self, tuple segments, Segment active, uint64_t lowest, uint64_t next_offset, uint64_t generation):
         """Swap in another list of segments. Under the admin lock; of a writer also with leadership and frozen."""
-        with nogil:
-            pthread_mutex_lock(&self.grow_lock)
-        self.prepare_target = <void *>active if active is not None else NULL
-        pthread_mutex_unlock(&self.grow_lock)
+        self._prepare_for(active)
         self.lock_writes()
         self.segments, self.active, self.lowest, self.generation = segments, active, lowest, generation
         striate_store_u64(&self.written_next, next_offset)
         self.still = next_offset
         striate_store_i64(&self.prepare_at, 0 if active is not None and self._disk.background else NEVER)
         pthread_mutex_unlock(&self.write_lock)
+
+    def _prepare_for(self, Segment active):
+        """Point the preparing thread at a segment, or at none: before one is sealed, lest it allocate behind the
+        footer."""
+        with nogil:
+            pthread_mutex_lock(&self.prepare_lock)
+            pthread_mutex_lock(&self.grow_lock)
+        self.prepare_target = <void *>active if active is not None else NULL
+        self.prepared = 0
+        pthread_mutex_unlock(&self.grow_lock)
+        pthread_mutex_unlock(&self.prepare_lock)
 
     cdef int lock_writes(self) except -1:
         if pthread_mutex_trylock(&self.write_lock) != 0:
@@ -245,13 +255,15 @@ cdef class LogCore(LogReader):
             self._live.publish(next_offset)
 
     def _retire(self, Segment segment):
-        """Leave a rolled segment to the sync thread for sealing. With leadership; False when the queue is full."""
-        if self.retiring_count == RETIRING_MAX:
-            return False
-        self.retiring[self.retiring_count] = <void *>segment
-        self.retiring_count += 1
-        self.wake_sync(SYNC_WANTED)
-        return True
+        """Leave a rolled segment to the sync thread for sealing. Frozen, under the admin lock; False when the queue is full."""
+        cdef bint room
+        self.lock_writes()
+        room = self.retiring_count < RETIRING_MAX
+        if room:
+            self.retiring[self.retiring_count] = <void *>segment
+            self.retiring_count += 1
+        pthread_mutex_unlock(&self.write_lock)
+        return room
 
     def _drain(self):
         """Seal what was retired and sync the active segment. With leadership.
@@ -336,9 +348,9 @@ cdef class LogCore(LogReader):
             The record's offset.
 
         Raises:
-            InvalidTypeError, RecordTooLargeError, KeyTooLargeError, LogClosedError, ReadOnlyError, ForkedError: nothing was
-            appended. DiskFullError: nothing was appended; the log goes on when there is space. SyncFailedError: the record
-            may or may not be on disk, and the log takes no more. DamagedLogError: opening found damage.
+            InvalidTypeError, RecordTooLargeError, KeyTooLargeError, LogClosedError, ReadOnlyError, ForkedError: nothing
+            was appended. DiskFullError: nothing was appended; the log goes on when there is space. SyncFailedError: the
+            record may or may not be on disk, and the log takes no more. DamagedLogError: opening found damage.
 
         Durability: with ``"power"`` the record is on disk when this returns, and only then do readers see it; with
         ``"process"`` it is in the page cache and visible: it survives the process, not the machine. Thread-safe.
@@ -373,8 +385,8 @@ cdef class LogCore(LogReader):
             The range of offsets. All records get the same timestamp.
 
         Raises:
-            As :meth:`append`; also BatchTooLargeError above 32 GiB. A batch that exceeds ``segment_bytes`` gets a segment
-            of its own size.
+            As :meth:`append`; also BatchTooLargeError above 32 GiB. A batch that exceeds ``segment_bytes`` gets a
+            segment of its own size.
         """
         cdef int64_t count = 0
         cdef int64_t first = self.write_many(values, keys, lengths, &count)
@@ -578,14 +590,16 @@ cdef class LogCore(LogReader):
         now = max(records[0].timestamp_us, self.last_timestamp_us)
         for i in range(count):
             records[i].timestamp_us = now
-            status = self.active.append(&records[i])
+            status = append_record(self.active, &records[i])
             if status < 0:
                 return status
         self.last_timestamp_us = now
         self.appends += <uint64_t>count
         records[0].timestamp_us = first
-        striate_store_u64(&self.written_next, first + <uint64_t>count)
-        if not self._power:
+        striate_store_u64_release(&self.written_next, first + <uint64_t>count)
+        if self._power:
+            striate_fence()
+        else:
             self._live.publish(first + <uint64_t>count)
         # After a full barrier: the sync thread says that it is idle, then looks at written_next.
         if self.sync_idle:
@@ -693,42 +707,52 @@ cdef class LogCore(LogReader):
 
     cdef int sync_once(self) noexcept nogil:
         # By the leader. Older segments first, so that "durable up to here" is never said of a log with a hole in it.
+        # A roll at `process` durability does not wait for us: it may put a segment behind the others at any time, and
+        # nothing is said of the active one while any is left.
         cdef int status = 0
         cdef int i
+        cdef int sealed = 0
         cdef uint64_t next_offset
         cdef int64_t position = 0
-        cdef bint active
+        cdef void *active = NULL
         if self.failure:
             return -self.failure
-        for i in range(self.retiring_count):
-            if not (<Segment>self.retiring[i]).sealed:
-                status = (<Segment>self.retiring[i]).seal()
-                if status < 0:
-                    self.fail(status)
-                    return status
-        self.retiring_count = 0
-        pthread_mutex_lock(&self.write_lock)
+        while True:
+            pthread_mutex_lock(&self.write_lock)
+            for i in range(sealed, self.retiring_count):
+                self.retiring[i - sealed] = self.retiring[i]
+            self.retiring_count -= sealed
+            if self.retiring_count == 0:
+                break
+            sealed = self.retiring_count
+            pthread_mutex_unlock(&self.write_lock)
+            for i in range(sealed):
+                if not (<Segment>self.retiring[i]).sealed:
+                    status = (<Segment>self.retiring[i]).seal()
+                    if status < 0:
+                        self.fail(status)
+                        return status
         next_offset = self.written_next
-        active = self.active is not None
-        if active:
+        if self.active is not None:
+            active = <void *>self.active
             position = self.active.store.written
         pthread_mutex_unlock(&self.write_lock)
-        if active and next_offset > self.durable_next:
-            # Nobody replaces `active` while we lead.
-            status = self.active.store.sync()
+        if active != NULL and next_offset > self.durable_next:
+            # It stays open and alive: only the leader seals, and nothing is removed without leadership.
+            status = (<Segment>active).store.sync()
             if status < 0:
                 self.fail(status)
                 return status
             self.syncs += 1
-            striate_store_i64(&self.active.store.synced, position)
+            striate_store_i64(&(<Segment>active).store.synced, position)
         striate_store_u64(&self.durable_next, next_offset)
         if self._power and next_offset != self._live.visible():
             self._live.publish(next_offset)
         return 0
 
     cdef void fail(self, int status) noexcept nogil:
-        # What the disk has is unknown from here on. No retry (RULES §4.9): waiters are told, appends are refused, and the
-        # next to open the log learns from the live page where trust ends.
+        # What the disk has is unknown from here on. No retry (RULES §4.9): waiters are told, appends are refused, and
+        # the next to open the log learns from the live page where trust ends.
         pthread_mutex_lock(&self.write_lock)
         if self._state < LOG_CLOSED:
             self._state = LOG_FAILED
@@ -738,18 +762,31 @@ cdef class LogCore(LogReader):
             self._live.page.failed_offset = self.durable_next
             striate_store_u64(&self._live.page.failed, self._live.page.failed | FAILED_WRITER)
 
+    cdef bint has_active(self) noexcept nogil:
+        cdef bint result
+        pthread_mutex_lock(&self.write_lock)
+        result = self.active is not None
+        pthread_mutex_unlock(&self.write_lock)
+        return result
+
     cdef int write_checkpoint(self) noexcept nogil:
         # By the leader. Two slots in turn, so that a torn write leaves the other.
         cdef checkpoint note
         cdef int64_t done
         cdef int status
-        if self.checkpoint_descriptor < 0 or self.active is None or self.failure:
+        if self.checkpoint_descriptor < 0 or self.failure:
             return 0
         memset(&note, 0, sizeof(note))
-        note.magic, note.version, note.size = MAGIC_CHECKPOINT, FORMAT_VERSION, sizeof(note)
+        pthread_mutex_lock(&self.write_lock)
+        if self.active is None or self.retiring_count:
+            # Rolled since the sync: `durable_next` is not of this segment. The next one says more.
+            pthread_mutex_unlock(&self.write_lock)
+            return 0
         note.log_id, note.segment_id = self.active.store.log_id, self.active.store.segment_id
         note.base_offset = self.active.base_offset
         note.synced_position = <uint64_t>striate_load_i64(&self.active.store.synced)
+        pthread_mutex_unlock(&self.write_lock)
+        note.magic, note.version, note.size = MAGIC_CHECKPOINT, FORMAT_VERSION, sizeof(note)
         note.next_offset = self.durable_next
         note.sequence = self.checkpoint_sequence + 1
         note.checksum = header_checksum(&note, sizeof(note))
@@ -802,7 +839,6 @@ cdef class LogCore(LogReader):
         cdef uint64_t one = 1
         cdef int64_t due = 0
         cdef int64_t now
-        cdef int waited
         while not striate_load_u32(&self.stopping):
             reasons = striate_exchange_u32(&self.sync_word, 0)
             if reasons & SYNC_WANTED:
@@ -830,7 +866,7 @@ cdef class LogCore(LogReader):
             self.lead()
             if not self._power or self.retiring_count:
                 self.sync_once()
-            if self.active is None:
+            if not self.has_active():
                 self.checkpointed_next = self.durable_next
             elif self.write_checkpoint() < 0:
                 self.fail(-5)
@@ -841,36 +877,54 @@ cdef class LogCore(LogReader):
             if striate_exchange_u32(&self.prepare_word, 0) == 0:
                 striate_futex_wait(&self.prepare_word, 0, -1)
                 continue
-            pthread_mutex_lock(&self.grow_lock)
-            if self.prepare_target != NULL:
-                self.prepare_ahead()
-            pthread_mutex_unlock(&self.grow_lock)
+            pthread_mutex_lock(&self.prepare_lock)
+            while not striate_load_u32(&self.stopping) and self.prepare_step():
+                pass
+            pthread_mutex_unlock(&self.prepare_lock)
 
-    cdef void prepare_ahead(self) noexcept nogil:
-        # Allocate, populate and (for durable appends) write the blocks the next appends will use. They are announced in
-        # `allocated` last: zeros written after that could fall on records. Errors are left for the append that needs
-        # the space, which can report them.
-        cdef int64_t allocated = (<Segment>self.prepare_target).store.allocated
-        cdef int64_t ahead = AHEAD_FIRST_BYTES
-        cdef int64_t limit, written, step
+    cdef bint prepare_step(self) noexcept nogil:
+        # Allocate and prepare one piece of what the next appends will use; False when there is enough. Errors are left
+        # for the append that needs the space, which can report them.
+        cdef int64_t limit, allocated, written, ahead, step, start, end
+        pthread_mutex_lock(&self.grow_lock)
+        if self.prepare_target == NULL:
+            pthread_mutex_unlock(&self.grow_lock)
+            return False
         limit = align_up((<Segment>self.prepare_target).store.capacity + FOOTER_BYTES, PAGE_BYTES)
-        while not striate_load_u32(&self.stopping):
-            allocated = (<Segment>self.prepare_target).store.allocated
-            written = (<Segment>self.prepare_target).store.written
-            ahead = min(max(written, <int64_t>AHEAD_FIRST_BYTES), <int64_t>AHEAD_LAST_BYTES)
-            step = min((<Segment>self.prepare_target).store.growth_step(), limit - allocated)
-            if self._power:
-                step = min(step, <int64_t>FILL_STEP_BYTES)
-            if step <= 0 or allocated - written >= ahead:
-                break
-            step = align_up(step, PAGE_BYTES)
+        allocated = (<Segment>self.prepare_target).store.allocated
+        written = (<Segment>self.prepare_target).store.written
+        ahead = min(max(written, <int64_t>AHEAD_FIRST_BYTES), <int64_t>AHEAD_LAST_BYTES)
+        step = align_up(min((<Segment>self.prepare_target).store.growth_step(), limit - allocated), PAGE_BYTES)
+        if self._power:
+            step = min(step, <int64_t>FILL_STEP_BYTES)
+        start = end = 0
+        if step > 0 and allocated - written < ahead:
             if self._disk.table.allocate(self._disk.table.context,
                                          (<Segment>self.prepare_target).store.descriptor, allocated, step) < 0:
-                break
-            self._disk.table.prepare(self._disk.table.context, (<Segment>self.prepare_target).store.descriptor,
-                                     (<Segment>self.prepare_target).store.memory, allocated, step, self._power)
-            striate_store_i64(&(<Segment>self.prepare_target).store.allocated, allocated + step)
-        striate_store_i64(&self.prepare_at, allocated - ahead // 2 if allocated < limit else NEVER)
+                step = 0
+            elif self._power:
+                # Zeros first and under the lock: written after the blocks are announced, they could fall on records.
+                self._disk.table.prepare(self._disk.table.context, (<Segment>self.prepare_target).store.descriptor,
+                                         (<Segment>self.prepare_target).store.memory, allocated, step, True)
+                striate_store_i64(&(<Segment>self.prepare_target).store.allocated, allocated + step)
+            else:
+                striate_store_i64(&(<Segment>self.prepare_target).store.allocated, allocated + step)
+        else:
+            step = 0
+        if not self._power:
+            start = max(self.prepared, written - written % PAGE_BYTES)
+            end = min((<Segment>self.prepare_target).store.allocated, min(written + ahead, start + POPULATE_STEP_BYTES))
+        pthread_mutex_unlock(&self.grow_lock)
+        if start < end:
+            # Without the lock: an append that overtakes takes its own page faults and does not wait for ours.
+            # prepare_lock keeps the target alive.
+            self._disk.table.prepare(self._disk.table.context, -1, (<Segment>self.prepare_target).store.memory, start,
+                                     end - start, False)
+            self.prepared = end
+        elif step == 0:
+            striate_store_i64(&self.prepare_at, written + ahead // 4 if allocated < limit else NEVER)
+            return False
+        return True
 
 
 def _as_list(object items, str argument):

@@ -1,6 +1,7 @@
 # File mappings and read-only windows on them.
 #
-# A mapping lives as long as anything refers to it, whatever becomes of the file's name: that is how a view pins its segment.
+# A mapping lives as long as anything refers to it, whatever becomes of the file's name: that is how a view pins its
+# segment.
 
 from libc.stdint cimport int64_t
 

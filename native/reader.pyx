@@ -4,20 +4,19 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
-from libc.errno cimport EINTR
 from libc.stddef cimport size_t
 from libc.stdlib cimport free, malloc
 
 from striate._native.frame cimport (
-    KIND_TOMBSTONE,
     STATUS_MISSING,
     STATUS_STALE_INDEX,
-    UNIT_BYTES,
     frame_view,
+    open_frame,
 )
 from striate._native.io cimport fork_count
 from striate._native.mapping cimport Window
 from striate._native.record cimport Record, record_of
+from striate._native.store cimport read_frame, readable_end
 
 from striate.errors import (
     CorruptRecordError,
@@ -35,9 +34,21 @@ cdef extern from "platform.h" nogil:
 
 cdef enum:
     MAX_BATCH_BYTES = 0x7FFFFFF8      # Arrow's views address a buffer with 31 bits
+    PREFETCH_BYTES = 1024             # how far ahead of a columnar scan memory is asked for
+
+
+cdef extern from "Python.h":
+    int PyLong_CheckExact(object value)
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
 
 
 cdef uint64_t as_offset(object value, str argument) except? 0xFFFFFFFFFFFFFFFF:
+    cdef long long number
+    cdef int overflow = 0
+    if PyLong_CheckExact(value):
+        number = PyLong_AsLongLongAndOverflow(value, &overflow)
+        if number >= 0 and overflow == 0:
+            return <uint64_t>number
     # bool is an int to Python, but never an offset. numpy integers are welcome.
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidTypeError(argument, "an int", type(value))
@@ -58,7 +69,11 @@ cdef class LogReader:
     """The reading half of :class:`striate.Log`."""
 
     cdef uint64_t visible(self) noexcept nogil:
-        return self._live.visible() if self._live is not None and self._live.trusted else self.still
+        # A manifest newer than the page is one whose writer was killed (or is just) about to say so: `still` goes with
+        # it.
+        if self._live is not None and self._live.trusted and self._live.page.generation >= self.generation:
+            return self._live.visible()
+        return self.still
 
     cdef int check_open(self) except -1:
         if self.forks != fork_count():
@@ -199,8 +214,8 @@ cdef class LogReader:
         """The value of one record without a copy.
 
         Returns:
-            A read-only ``memoryview`` over the mapped file. It keeps the segment mapped, and its disk space in use, until
-            it is released, whatever becomes of the log.
+            A read-only ``memoryview`` over the mapped file. It keeps the segment mapped, and its disk space in use,
+            until it is released, whatever becomes of the log.
 
         Raises:
             As :meth:`read`.
@@ -221,7 +236,7 @@ cdef class LogReader:
         Raises:
             As :meth:`read`, for the first offset that fails.
         """
-        cdef tuple keep = self.segments
+        cdef tuple _keep
         cdef Py_ssize_t count, i
         cdef uint64_t offset
         cdef target *targets
@@ -242,7 +257,7 @@ cdef class LogReader:
         if targets == NULL:
             raise MemoryError
         try:
-            keep = self.segments
+            _keep = self.segments
             segment = None
             for i in range(count):
                 offset = as_offset(offsets[i], "offset")
@@ -268,7 +283,7 @@ cdef class LogReader:
             records = PyList_New(count)
             for i in range(count):
                 segment = <Segment>targets[i].segment
-                status = segment.store.read(targets[i].position, &view) if targets[i].position >= 0 else 1
+                status = read_frame(segment.store, targets[i].position, &view) if targets[i].position >= 0 else 1
                 if status == 0 and view.relative_offset == targets[i].relative:
                     record = record_of(segment.base_offset, &view)
                 else:
@@ -288,9 +303,9 @@ cdef class LogReader:
             stop: one past the last, default and at most :attr:`next_offset` at the time of the call.
 
         Returns:
-            An iterator of records. Work done on the log meanwhile does not disturb it, but retention may remove what it has
-            not reached; it then raises :class:`OffsetOutOfRangeError`. After a :class:`CorruptRecordError` it can be
-            continued and goes on behind the damaged record.
+            An iterator of records. Work done on the log meanwhile does not disturb it, but retention may remove what it
+            has not reached; it then raises :class:`OffsetOutOfRangeError`. After a :class:`CorruptRecordError` it can
+            be continued and goes on behind the damaged record.
 
         Raises:
             OffsetOutOfRangeError: ``start`` is below the log or above its end.
@@ -355,8 +370,10 @@ cdef class LogReader:
         cdef frame_view view
         cdef size_t row = 0
         cdef size_t rows
+        cdef int64_t readable
+        cdef const char *memory
+        cdef uint32_t seed
         cdef int status = 0
-        cdef Segment following
         if relative >= stop:
             first[0] = self._after(segment, visible)
             return 0
@@ -366,23 +383,25 @@ cdef class LogReader:
             return <int>position
         rows = min(<size_t>(stop - relative), <size_t>(limit // 24 + 1))
         with nogil:
-            status = columns.reserve(min(rows, <size_t>4096))
+            readable = readable_end(segment.store)
+            memory = segment.store.memory
+            seed = segment.store.seed
+            status = columns.reserve(min(rows, <size_t>8192))
             while status == 0 and relative < stop:
-                status = segment.store.read(position, &view)
-                if status != 0:
-                    break
-                if row and position + view.size_bytes - origin > limit:
+                status = open_frame(memory, position, readable, seed, &view)
+                if status != 0 or (row and position + view.size_bytes - origin > limit):
                     break
                 if row == columns.capacity:
                     columns.count = row
                     status = columns.reserve(min(rows, row * 2))
                     if status != 0:
                         break
+                striate_prefetch(memory + position + PREFETCH_BYTES)
                 columns.offsets[row] = segment.base_offset + view.relative_offset
                 columns.timestamps[row] = <int64_t>view.timestamp_us
-                columns.positions[row] = view.value - segment.store.memory - origin
+                columns.positions[row] = view.value - memory - origin
                 columns.lengths[row] = view.value_size
-                columns.key_positions[row] = view.key - segment.store.memory - origin if view.key != NULL else 0
+                columns.key_positions[row] = view.key - memory - origin if view.key != NULL else 0
                 columns.key_lengths[row] = <int>view.key_size if view.key != NULL else -1
                 columns.kinds[row] = view.kind
                 relative = view.relative_offset + 1
@@ -431,7 +450,6 @@ cdef class LogReader:
         """Sleep until ``offset`` is visible or the log is closed: whether it is visible. Signals run their handlers."""
         cdef int64_t deadline = striate_monotonic_ns() + timeout_ns
         cdef int64_t left = timeout_ns
-        cdef int result
         while True:
             self.check_open()
             if self.visible() > offset:
@@ -443,7 +461,7 @@ cdef class LogReader:
                 if left <= 0:
                     return False
             with nogil:
-                result = self._live.sleep(offset, left)
+                self._live.sleep(offset, left)
             PyErr_CheckSignals()
             if self._state == LOG_CLOSED:
                 return False
@@ -474,7 +492,7 @@ cdef class Scan:
                 # Compaction dropped the last records of the segment.
                 self.next_offset = self.segment_end
                 continue
-            if self.segment.store.read(self.position, &view) != 0 \
+            if read_frame(self.segment.store, self.position, &view) != 0 \
                     or self.segment.base_offset + view.relative_offset < self.next_offset:
                 return self._stumble()
             offset = self.segment.base_offset + view.relative_offset

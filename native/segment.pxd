@@ -5,10 +5,13 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from striate._native.frame cimport frame_view, record_input
-from striate._native.index cimport Index
+from striate._native.frame cimport STATUS_FULL, STATUS_GROW, UNIT_BYTES, frame_view, record_input
+from striate._native.index cimport Index, append_entry
 from striate._native.io cimport Disk
-from striate._native.store cimport Store
+from striate._native.store cimport Store, append_frame
+
+cdef enum:
+    MAX_RELATIVE = 0xFFFFFFF0         # relative offsets stay below
 
 
 # Where a walk over frames stands. A batch counts once its last frame is there.
@@ -73,3 +76,28 @@ cdef class Segment:
     cdef int64_t _later_mark(self, int64_t start, int64_t limit) noexcept nogil
     cdef bint _padding_is_zero(self, int64_t position, frame_view *view) noexcept nogil
     cdef bint _looks_complete(self, int64_t position, uint32_t relative, int64_t end) noexcept nogil
+
+
+# Inline because it stands on the path of every append.
+cdef inline int append_record(Segment self, record_input *record) noexcept nogil:
+    cdef int64_t position
+    cdef int result
+    if self.index is not None:
+        # Before the frame: an index entry that cannot be made must not leave a frame behind.
+        if self.index.count >= self.index.capacity:
+            return STATUS_FULL
+        if (self.index.count + 1) * 8 > self.index.allocated:
+            return STATUS_GROW
+    if self.next_relative >= <uint32_t>MAX_RELATIVE:
+        return STATUS_FULL
+    result = append_frame(self.store, record, self.next_relative, &position)
+    if result < 0:
+        return result
+    if self.index is not None:
+        append_entry(self.index, self.next_relative, <uint32_t>(position // UNIT_BYTES))
+    if self.record_count == 0:
+        self.first_timestamp_us = record.timestamp_us
+    self.last_timestamp_us = record.timestamp_us
+    self.record_count += 1
+    self.next_relative += 1
+    return 0

@@ -1,12 +1,11 @@
 """The segment: one store and its index (docs/format.md, docs/durability.md).
 
-Recovery's judgement lives here (:meth:`Segment.recover`), because it is about the bytes of one segment: what is torn and may be
-set aside, what is rot and must stay.
+Recovery's judgement lives here (:meth:`Segment.recover`), because it is about the bytes of one segment: what is torn
+and may be set aside, what is rot and must stay.
 """
 
 import os
 
-from libc.stddef cimport size_t
 from libc.string cimport memset
 
 from striate._native.frame cimport (
@@ -21,7 +20,6 @@ from striate._native.frame cimport (
     RESERVED_FLAG,
     STATUS_CORRUPT,
     STATUS_EMPTY,
-    STATUS_FULL,
     STATUS_GROW,
     STATUS_MISSING,
     STATUS_NO_MEMORY,
@@ -36,11 +34,8 @@ from striate._native.frame cimport (
 )
 from striate._native.io cimport raise_disk_error
 
-from striate._native.io import REAL_DISK
+from striate._native.io import REAL_DISK, check_result
 from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError
-
-cdef enum:
-    MAX_RELATIVE = 0xFFFFFFF0
 
 
 def file_names(str directory, uint64_t base_offset, uint32_t revision):
@@ -174,7 +169,8 @@ cdef class Segment:
             raise CorruptSegmentError(store_path, f"base offset {self.store.base_offset} in the header", position=24)
 
     def check_index(self):
-        """Open and verify the index of a sealed segment; one that does not verify is rebuilt, for it is derived data."""
+        """Open and verify the index of a sealed segment; one that does not verify is rebuilt, for it is derived
+        data."""
         if self.checked or not self.sealed:
             return
         if self.store.record_size == 0:
@@ -214,6 +210,9 @@ cdef class Segment:
                                       min(self.store.capacity // FRAME_HEADER_BYTES + 1, <int64_t>MAX_RELATIVE), disk)
             if self.index.checksum() != self.index_checksum:
                 raise CorruptSegmentError(path, "the index does not verify")
+        # That the file ends here has to be durable too: what recovery once set aside may stand behind the footer on
+        # disk.
+        check_result(self.store.sync(), self.store.path, "sync")
         # Everything here was synced; `marked` says that no frame records it yet, so the next one will.
         self.store.marked = STORE_HEADER_BYTES
         self.store.wipe_footer()
@@ -240,27 +239,7 @@ cdef class Segment:
     # ------------------------------------------------------------ writing
 
     cdef int append(self, record_input *record) noexcept nogil:
-        cdef int64_t position
-        cdef int result
-        if self.index is not None:
-            # Before the frame: an index entry that cannot be made must not leave a frame behind.
-            if self.index.count >= self.index.capacity:
-                return STATUS_FULL
-            if (self.index.count + 1) * 8 > self.index.allocated:
-                return STATUS_GROW
-        if self.next_relative >= <uint32_t>MAX_RELATIVE:
-            return STATUS_FULL
-        result = self.store.append(record, self.next_relative, &position)
-        if result < 0:
-            return result
-        if self.index is not None:
-            self.index.append(self.next_relative, <uint32_t>(position // UNIT_BYTES))
-        if self.record_count == 0:
-            self.first_timestamp_us = record.timestamp_us
-        self.last_timestamp_us = record.timestamp_us
-        self.record_count += 1
-        self.next_relative += 1
-        return 0
+        return append_record(self, record)
 
     cdef int grow(self, int64_t size_bytes, int64_t records) noexcept nogil:
         cdef int result = 0
@@ -605,11 +584,11 @@ cdef class Segment:
         return "corrupt", state.position, dirty_end
 
     def rebuild_index(self):
-        """Index a sealed segment anew from its store, in memory. Damaged frames are skipped and noted in :attr:`damage`."""
+        """Index a sealed segment anew from its store, in memory. Damaged frames are skipped and noted in
+        :attr:`damage`."""
         cdef walk_state state
         cdef int64_t end = self.store.written
         cdef int64_t at
-        cdef int status
         path = file_names(os.path.dirname(self.store.path), self.base_offset, self.revision)[1]
         if self.store.record_size:
             return
@@ -620,7 +599,7 @@ cdef class Segment:
         self.damage = []
         while state.position < end:
             with nogil:
-                status = self._walk(&state, end, False)
+                self._walk(&state, end, False)
                 at = -1
                 if state.position < end:
                     at = self.store.next_valid(state.position + UNIT_BYTES, end)

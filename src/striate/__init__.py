@@ -6,10 +6,11 @@
 (0, b'first')
 """
 
+from typing import TYPE_CHECKING, Any
+
 from striate import errors
 from striate._native.record import Record
 from striate.errors import *  # noqa: F403  (errors.__all__ is the list)
-from striate.storage.async_log import AsyncLog
 from striate.storage.columnar import RecordBatch, RecordBatches
 from striate.storage.info import SegmentInfo
 from striate.storage.log import Log
@@ -25,9 +26,12 @@ from striate.types import (
     VerifyReport,
 )
 
+if TYPE_CHECKING:
+    from striate.storage.async_log import AsyncLog
+
 __version__ = "0.1.0"
 
-__all__ = [
+__all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "AsyncLog",
     "CompactionResult",
     "Log",
@@ -46,3 +50,13 @@ __all__ = [
     "errors",
     *errors.__all__,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """AsyncLog is loaded when it is first asked for: asyncio would be most of the time that ``import striate`` takes."""
+    if name != "AsyncLog":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from striate.storage.async_log import AsyncLog
+
+    globals()[name] = AsyncLog
+    return AsyncLog

@@ -124,9 +124,7 @@ class RecordCompactedError(OffsetOutOfRangeError):
     """The offset lies within the log, but compaction has dropped its record."""
 
     def __init__(self, offset: int, lowest_offset: int, next_offset: int) -> None:
-        super().__init__(
-            offset, lowest_offset, next_offset, f"the record at offset {offset} was dropped by compaction"
-        )
+        super().__init__(offset, lowest_offset, next_offset, f"the record at offset {offset} was dropped by compaction")
 
 
 class _SizeError(UsageError, ValueError):
@@ -213,9 +211,7 @@ class NotALogError(UsageError):
     """The path is a file, or a directory with other things in it and no manifest."""
 
     def __init__(self, path: str, found: str) -> None:
-        super().__init__(
-            f"{path} is not a log: {found}", hint="give a new or empty directory, or one made by striate"
-        )
+        super().__init__(f"{path} is not a log: {found}", hint="give a new or empty directory, or one made by striate")
         self.path = path
         self.found = found
 
@@ -284,9 +280,7 @@ class CorruptError(StorageError):
 
     default_hint = "run `striate log verify`; restore the range from a snapshot, or `striate log repair`"
 
-    def __init__(
-        self, path: str, reason: str, *, position: int | None = None, offset: int | None = None
-    ) -> None:
+    def __init__(self, path: str, reason: str, *, position: int | None = None, offset: int | None = None) -> None:
         where = f" at position {position}" if position is not None else ""
         which = f", offset {offset}" if offset is not None else ""
         super().__init__(f"{path} is corrupt{where}{which}: {reason}")
@@ -320,6 +314,8 @@ class DiskError(StorageError, OSError):
     Attributes:
         errno: the error number. path: the file. operation: open, map, write, sync, rename, …
     """
+
+    errno: int
 
     def __init__(self, path: str, operation: str, errno: int, strerror: str) -> None:
         StorageError.__init__(self, f"cannot {operation} {path}: {strerror}")

@@ -71,9 +71,7 @@ def test_demo_keeps_the_files(run: Run, tmp_path: Path, temporary: Path) -> None
     assert os.listdir(temporary) == []
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_demo_interrupted(number: signal.Signals, code: int, spawn: Spawn, temporary: Path) -> None:
     process = spawn("demo")
     deadline = time.monotonic() + 30

@@ -129,10 +129,7 @@ def test_frames(run: Run, made: Path) -> None:
     full = frames[4]
     assert full["flag_names"] == ["HAS_KEY", "HAS_SYNC", "HAS_VIEW", "HAS_BATCH"]
     assert (full["synced_position"], full["view_id"]) == (8, 7)
-    batch = [
-        full[name]
-        for name in ("producer_id", "leader_epoch", "first_sequence", "producer_epoch", "batch_count")
-    ]
+    batch = [full[name] for name in ("producer_id", "leader_epoch", "first_sequence", "producer_epoch", "batch_count")]
     assert batch == [2**40, 5, 6, 7, 8]
     assert set(full["value"]) == {"base64"}
 

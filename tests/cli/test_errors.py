@@ -105,9 +105,7 @@ def places(tmp_path: Path, filled: Path) -> dict[str, str]:
 
 
 def contents(path: str) -> dict[str, bytes]:
-    return {
-        name: (Path(path) / name).read_bytes() for name in os.listdir(path) if name not in {"lock", "live"}
-    }
+    return {name: (Path(path) / name).read_bytes() for name in os.listdir(path) if name not in {"lock", "live"}}
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])

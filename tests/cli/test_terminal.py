@@ -134,7 +134,5 @@ def test_python_m_striate(spawn: Spawn) -> None:
 def test_output_is_utf8_whatever_the_locale(log_path: Path, spawn: Spawn) -> None:
     with Log(log_path) as log:
         log.append("ü€".encode())
-    out, _ = spawn("log", "read", log_path, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}).communicate(
-        timeout=30
-    )
+    out, _ = spawn("log", "read", log_path, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}).communicate(timeout=30)
     assert "ü€" in out.decode()

@@ -45,9 +45,7 @@ def test_stat(run: Run, sealed: Path) -> None:
     stats, segments = document["stats"], document["segments"]
     assert (stats["records"], stats["lowest_offset"], stats["next_offset"]) == (500, 0, 500)
     assert stats["segments"] == len(segments)
-    assert [segment["base_offset"] for segment in segments] == sorted(
-        {segment["base_offset"] for segment in segments}
-    )
+    assert [segment["base_offset"] for segment in segments] == sorted({segment["base_offset"] for segment in segments})
     assert sum(segment["record_count"] for segment in segments) == 500
     assert segments[0]["sealed"]
     assert set(document["recovery"]) == {"clean", "segments", "problems", "removed"}
@@ -135,9 +133,7 @@ def test_repair_asks(answer: bytes, code: int, run: Run, damaged: Path) -> None:
         ("--after", -1, 0, 0, 10),
     ],
 )
-def test_truncate(
-    option: str, offset: int, lowest: int, following: int, dropped: int, run: Run, filled: Path
-) -> None:
+def test_truncate(option: str, offset: int, lowest: int, following: int, dropped: int, run: Run, filled: Path) -> None:
     result = run("log", "truncate", filled, option, offset, "--json")
     assert result.code == 0, result.err
     assert result.json == {

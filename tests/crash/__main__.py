@@ -7,31 +7,27 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import count
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests' helpers
 
 from .check import BrokenPromiseError, check
-from .explore import Explorer, Tally, parse_replay
+from .explore import Explorer, Tally, Task, parse_replay, run_task
 from .workloads import WORKLOADS
 
 _PER_TASK = 3000
-
-Task = tuple[str, int, int]
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--states", type=int, default=20_000, help="how many different states to check")
     parser.add_argument("--seed", type=int, default=0, help="of the first run of each workload")
-    parser.add_argument(
-        "--workload", action="append", choices=sorted(WORKLOADS), help="only this; may be repeated"
-    )
+    parser.add_argument("--workload", action="append", choices=sorted(WORKLOADS), help="only this; may be repeated")
+    parser.add_argument("--stop-after", type=int, default=30, metavar="N", help="failed states")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument(
-        "--replay", help="check one state again and show it; failures print what to give here"
-    )
+    parser.add_argument("--replay", help="check one state again and show it; failures print what to give here")
     return parser.parse_args()
 
 
@@ -44,24 +40,22 @@ def _tasks(arguments: argparse.Namespace) -> Iterator[Task]:
             yield name, seed, budget
 
 
-def _work(task: Task) -> tuple[Task, Tally]:
-    name, seed, budget = task
-    try:
-        return task, Explorer(name, seed).run(budget)
-    except Exception as error:
-        error.add_note(f"in workload {name} with seed {seed}")
-        raise
-
-
 def _results(arguments: argparse.Namespace) -> Iterator[tuple[Task, Tally]]:
+    tasks = _tasks(arguments)
     if arguments.jobs == 1:
-        yield from map(_work, _tasks(arguments))
+        yield from map(run_task, tasks)
         return
-    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
-        # A pool takes everything from an endless iterator at once, so it is given rounds.
-        tasks = _tasks(arguments)
-        while True:
-            yield from pool.imap_unordered(_work, [next(tasks) for _ in range(arguments.jobs * 4)])
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
+        running = {pool.submit(run_task, next(tasks)) for _ in range(2 * arguments.jobs)}
+        try:
+            while True:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    running.add(pool.submit(run_task, next(tasks)))
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _explore(arguments: argparse.Namespace) -> int:
@@ -70,13 +64,11 @@ def _explore(arguments: argparse.Namespace) -> int:
     for task, tally in _results(arguments):
         total.add(tally)
         seconds = time.perf_counter() - began
-        line = (
-            f"{total.states:>9,} states ({total.nested:,} during recovery), {total.states / seconds:,.0f}/s"
-        )
+        line = f"{total.states:>9,} states ({total.nested:,} during recovery), {total.states / seconds:,.0f}/s"
         print(f"{line}, {len(total.failures)} failed; last: {task[0]} seed {task[1]}", flush=True)
         for replay, problem in tally.failures:
             print(f"FAILED: {problem}\n  again: python -m tests.crash --replay {replay}", flush=True)
-        if total.states >= arguments.states or len(total.failures) >= 30:
+        if total.states >= arguments.states or len(total.failures) >= arguments.stop_after:
             break
     print(f"{total.states:,} different states ({total.repeated:,} repeated), {len(total.failures)} failed")
     return 1 if total.failures else 0

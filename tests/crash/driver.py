@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from glob import glob
+from pathlib import Path
 from typing import Any
 
 from striate._native.simulation import SimulatedDisk
@@ -92,7 +93,7 @@ class Driver:
     def value(self, size: int) -> bytes:
         """A value that no other record has."""
         self.serial += 1
-        head = b"%d:" % self.serial
+        head = b"#%d:" % self.serial  # so that none is a part of another
         return (head + b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[: max(size, len(head))]
 
     def _begin(self, name: str, after: Contents) -> int:
@@ -149,15 +150,15 @@ class Driver:
     def rot(self, offset: int) -> None:
         """Turn a bit of a record over, on the disk and while the log is closed, and so lose the record."""
         value = self.contents.rows[offset].value
-        for path in glob(f"{self.path}/*.store"):
-            with open(path, "rb") as file:
-                position = file.read().find(value)
-            if position >= 0:
-                break
-        position += len(value) // 2
+        path, start = next(
+            (path, Path(path).read_bytes().index(value))
+            for path in glob(f"{self.path}/*.store")
+            if value in Path(path).read_bytes()
+        )
+        position = start + len(value) // 2
+        byte = value[len(value) // 2] ^ 4
         with open(path, "r+b") as file:
             file.seek(position)
-            byte = value[len(value) // 2] ^ 4
             file.write(bytes((byte,)))
         self.disk.operations.append(("rot", path, position, byte))
         self._end("rot", replace(self.contents, optional=self.contents.optional | {offset}))
@@ -170,6 +171,11 @@ class Driver:
         before = self.contents
         problem = before.accepts(self.recover([before]), killed=True)
         assert not problem, problem
+
+    def reopen(self) -> None:
+        """Close and open."""
+        self.close()
+        self.open()
 
     # ------------------------------------------------------------ writing
 
@@ -196,9 +202,7 @@ class Driver:
     def append_many(self, sizes: Sequence[int], keys: Sequence[bytes | None] | None = None) -> None:
         """Append a batch."""
         values = [self.value(size) for size in sizes]
-        rows = [
-            Row(value, key, VALUE) for value, key in zip(values, keys or [None] * len(values), strict=True)
-        ]
+        rows = [Row(value, key, VALUE) for value, key in zip(values, keys or [None] * len(values), strict=True)]
         self._append("append_many", rows, lambda: self.log.append_many(values, keys))
 
     def append_failing(self, size: int, nth: int = 1) -> None:
@@ -261,15 +265,11 @@ class Driver:
 
     def truncate_before(self, offset: int) -> None:
         """Drop the records below an offset."""
-        self._run(
-            "truncate_before", self.contents.cut_before(offset), lambda: self.log.truncate_before(offset)
-        )
+        self._run("truncate_before", self.contents.cut_before(offset), lambda: self.log.truncate_before(offset))
 
     def truncate_after(self, offset: int) -> None:
         """Drop the records above an offset."""
-        self._run(
-            "truncate_after", self.contents.cut_after(offset + 1), lambda: self.log.truncate_after(offset)
-        )
+        self._run("truncate_after", self.contents.cut_after(offset + 1), lambda: self.log.truncate_after(offset))
 
     def reset(self, offset: int) -> None:
         """Drop everything."""
@@ -292,12 +292,12 @@ class Driver:
         )
         self._end("retain", cut.settled(self._durable()))
 
-    def compact(self, **options: float) -> None:
+    def compact(self, tombstone_grace: float) -> None:
         """Drop records that newer ones of their key replace; which ones, the log says."""
         before = self.contents
         after = replace(before)
         self._begin("compact", after)
-        self.log.compact(**options)
+        self.log.compact(tombstone_grace=tombstone_grace)
         seen = observe(self.log)
         assert (seen.lowest, seen.end) == (before.lowest, before.end)
         must_stay = survivors(before.rows) - {o for o, row in before.rows.items() if row.kind == TOMBSTONE}

@@ -18,6 +18,8 @@ from .variants import KILLED_TORN, is_kill, make_image
 
 Path = tuple[tuple[int, int], ...]  # (moment, variant) of the crash, then of the crash during its recovery, …
 
+Task = tuple[str, int, int]  # workload, seed, states
+
 NESTED_SHARE = 0.12  # of the states, recovery is recorded and crashed as well
 NESTED_STATES = 6
 DEEPEST = 3
@@ -68,9 +70,7 @@ def _seed(name: str, seed: int, path: Path) -> int:
     return number
 
 
-def _state(
-    trace: Trace, model: DiskModel, expectation: Expectation, variant: int, seed: int, path: Path
-) -> CrashState:
+def _state(trace: Trace, model: DiskModel, expectation: Expectation, variant: int, seed: int, path: Path) -> CrashState:
     moment = path[-1][0]
     image = make_image(model, variant, _seed(trace.name, seed, (*path[:-1], (moment, 0))))
     peek = trace.log_class is Log and not expectation.rotten and (moment + variant) % 5 == 0
@@ -80,9 +80,7 @@ def _state(
 class Explorer:
     """Crash states of one workload with one seed."""
 
-    def __init__(
-        self, name: str, seed: int = 0, log_class: type[Log] = Log, *, trace: Trace | None = None
-    ) -> None:
+    def __init__(self, name: str, seed: int = 0, log_class: type[Log] = Log, *, trace: Trace | None = None) -> None:
         self.name = name
         self.seed = seed
         self.trace = trace or record(name, seed, log_class)
@@ -154,13 +152,11 @@ class Explorer:
     def find(self, path: Path) -> CrashState:
         """The state that a path leads to."""
         trace = self.trace
-        for depth in range(1, len(path) + 1):
-            state = self._find_one(trace, path[:depth])
-            if depth < len(path):
-                deeper = check(state, record=True)
-                assert deeper is not None
-                trace = deeper
-        return state
+        for depth in range(1, len(path)):
+            deeper = check(self._find_one(trace, path[:depth]), record=True)
+            assert deeper is not None
+            trace = deeper
+        return self._find_one(trace, path)
 
     def _find_one(self, trace: Trace, path: Path) -> CrashState:
         for moment, model, expectation in moments(trace):
@@ -172,7 +168,15 @@ class Explorer:
 def parse_replay(argument: str) -> tuple[str, int, Path]:
     """Workload, seed and path of a `--replay` argument."""
     name, seed, steps = argument.split(":")
-    path = tuple(
-        (int(moment), int(variant)) for moment, variant in (step.split(".") for step in steps.split("/"))
-    )
+    path = tuple((int(moment), int(variant)) for moment, variant in (step.split(".") for step in steps.split("/")))
     return name, int(seed), path
+
+
+def run_task(task: Task) -> tuple[Task, Tally]:
+    """Explore a workload with a seed, for so many states."""
+    name, seed, budget = task
+    try:
+        return task, Explorer(name, seed).run(budget)
+    except Exception as error:
+        error.add_note(f"in workload {name} with seed {seed}")
+        raise

@@ -43,7 +43,7 @@ class Content:
 
     __slots__ = ("data", "size")
 
-    def __init__(self, data: bytes = b"", size: int | None = None) -> None:
+    def __init__(self, data: bytes | bytearray = b"", size: int | None = None) -> None:
         self.data = bytearray(data)
         self.size = len(data) if size is None else size
 
@@ -243,7 +243,7 @@ class DiskModel:
             return False
         self.serial += 1
         getattr(self, f"_on_{kind}")(*operation[1:])
-        return kind != "open" or operation[4]
+        return kind != "open" or bool(operation[4])
 
     def _on_open(self, path: str, flags: int, file: int, created: bool) -> None:
         path = self._relative(path)

@@ -44,9 +44,7 @@ def record(name: str, seed: int = 0, log_class: type[Log] = Log) -> Trace:
         Path(root).mkdir()
         disk = SimulatedDisk()
         disk.deferred = work.deferred
-        driver = Driver(
-            root, disk, work.options, Contents.empty(work.options.get("initial_offset", 0)), log_class
-        )
+        driver = Driver(root, disk, work.options, Contents.empty(work.options.get("initial_offset", 0)), log_class)
         start = driver.contents
         work.program(driver, Random(zlib.crc32(name.encode()) + seed))
         trace = Trace(
@@ -77,6 +75,4 @@ def check_replay(trace: Trace, root: str) -> None:
         files.pop("log/lock", None)  # the process id, for an error message only
     assert seen.directories == wanted.directories
     for path in sorted(seen.files.keys() | wanted.files.keys()):
-        assert seen.files.get(path) == wanted.files.get(path), (
-            f"{path} was changed behind the io_table's back"
-        )
+        assert seen.files.get(path) == wanted.files.get(path), f"{path} was changed behind the io_table's back"

@@ -19,9 +19,7 @@ def compact(driver: Driver, random: Random) -> None:
             if random.random() < 0.2:
                 driver.append_tombstone(random.choice((b"a", b"b")))
             else:
-                driver.append(
-                    random.choice((100, 500, 900)), random.choice((None, b"a", b"b", b"a", b"b", b"c"))
-                )
+                driver.append(random.choice((100, 500, 900)), random.choice((None, b"a", b"b", b"a", b"b", b"c")))
         driver.compact(tombstone_grace=random.choice((0.0, 86400.0)))
         driver.append(100, b"a")
     driver.close()
@@ -106,30 +104,24 @@ _STEPS: tuple[tuple[int, Callable[[Driver, Random], None]], ...] = (
     (8, lambda driver, random: driver.append(some_size(random, 1500), some_key(random))),
     (
         4,
-        lambda driver, random: driver.append_many(
-            [some_size(random, 900) for _ in range(random.randrange(1, 5))]
-        ),
+        lambda driver, random: driver.append_many([some_size(random, 900) for _ in range(random.randrange(1, 5))]),
     ),
     (2, lambda driver, random: driver.append_tombstone(random.choice((b"a", b"b", b"")))),
     (2, lambda driver, random: driver.sync()),
     (1, lambda driver, random: driver.checkpoint()),
     (
         1,
-        lambda driver, random: driver.truncate_before(
-            random.randint(driver.contents.lowest, driver.contents.end)
-        ),
+        lambda driver, random: driver.truncate_before(random.randint(driver.contents.lowest, driver.contents.end)),
     ),
     (
         1,
-        lambda driver, random: driver.truncate_after(
-            random.randint(driver.contents.lowest, driver.contents.end) - 1
-        ),
+        lambda driver, random: driver.truncate_after(random.randint(driver.contents.lowest, driver.contents.end) - 1),
     ),
     (1, lambda driver, random: driver.reset(random.randrange(100)) if random.random() < 0.3 else None),
     (1, lambda driver, random: driver.retain(max_bytes=6000)),
     (1, lambda driver, random: driver.compact(tombstone_grace=random.choice((0.0, 86400.0)))),
     (1, lambda driver, random: driver.snapshot(f"copy{driver.serial}x{len(driver.states)}")),
-    (1, lambda driver, random: (driver.close(), driver.open(), None)[2]),
+    (1, lambda driver, random: driver.reopen()),
 )
 
 

@@ -11,9 +11,10 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from striate._native.simulation import SimulatedDisk
+from striate.storage.log import Log
 
 FLAWS = (
     "new files are not synced",
@@ -194,6 +195,6 @@ class ToyLog:
         pass
 
 
-def flawed(flaw: str) -> type[ToyLog]:
+def flawed(flaw: str) -> type[Log]:
     """The toy with a flaw of :data:`FLAWS`, or without one for an empty string."""
-    return type("FlawedLog", (ToyLog,), {"flaw": flaw})
+    return cast("type[Log]", type("FlawedLog", (ToyLog,), {"flaw": flaw}))

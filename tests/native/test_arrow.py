@@ -78,11 +78,7 @@ def test_arrow_copies_nothing() -> None:
         _validity, views, data = table[name].buffers()
         long = np.flatnonzero(lengths > 12)
         assert data.address == start + int(positions[long[0]])
-        assert (
-            data.address + data.size
-            == start + int(positions[long[-1]]) + int(lengths[long[-1]])
-            <= start + size
-        )
+        assert data.address + data.size == start + int(positions[long[-1]]) + int(lengths[long[-1]]) <= start + size
         pointed = np.frombuffer(views, np.int32).reshape(-1, 4)[: len(batch)]
         assert np.array_equal(pointed[:, 0], np.maximum(lengths, 0))
         assert np.array_equal(data.address + pointed[long, 3].astype(int), start + positions[long])

@@ -50,9 +50,7 @@ def test_arrays_describe_the_records(rows: Rows) -> None:
     assert batch.lengths.tolist() == [len(value) for _, value in rows]
     assert batch.key_lengths.tolist() == [-1 if key is None else len(key) for key, _ in rows]
     assert batch.kinds.tolist() == [1 + i % 4 for i in range(len(rows))]
-    for (key, value), at, size, key_at in zip(
-        rows, batch.positions, batch.lengths, batch.key_positions, strict=True
-    ):
+    for (key, value), at, size, key_at in zip(rows, batch.positions, batch.lengths, batch.key_positions, strict=True):
         assert batch.buffer[at : at + size] == value
         assert key is None or batch.buffer[key_at : key_at + len(key)] == key
 
@@ -95,9 +93,7 @@ def test_a_column_refuses_writers() -> None:
 def test_growing_keeps_the_rows() -> None:
     batch = batch_of([(b"%d" % i, b"v%d" % i) for i in range(5000)])
     assert np.array_equal(batch.offsets, np.arange(BASE, BASE + 5000))
-    assert [batch[i].value for i in (0, 63, 64, 127, 128, 4999)] == [
-        b"v%d" % i for i in (0, 63, 64, 127, 128, 4999)
-    ]
+    assert [batch[i].value for i in (0, 63, 64, 127, 128, 4999)] == [b"v%d" % i for i in (0, 63, 64, 127, 128, 4999)]
 
 
 def test_exported_columns_no_longer_grow() -> None:
@@ -190,9 +186,7 @@ def test_a_window_lies_within_its_buffer(start: int, size: int) -> None:
         RecordColumns().attach(b"8 bytes.", start, size)
 
 
-@pytest.mark.parametrize(
-    ("position", "length"), [(6, 3), (-1, 1), (2**62, 2**31 - 1), (9, 0), (0, 2**32 - 1)]
-)
+@pytest.mark.parametrize(("position", "length"), [(6, 3), (-1, 1), (2**62, 2**31 - 1), (9, 0), (0, 2**32 - 1)])
 def test_rows_outside_the_window_are_caught(position: int, length: int) -> None:
     columns = RecordColumns()
     columns.append(0, TIME, position, length)
@@ -228,9 +222,7 @@ def offsets_of(batches: RecordBatches) -> list[list[int]]:
     return [[record.offset for record in batch] for batch in batches]
 
 
-@pytest.mark.parametrize(
-    ("start", "stop"), [(0, 95), (3, 95), (0, 10), (0, 11), (17, 18), (5, 5), (9, 3), (90, 200)]
-)
+@pytest.mark.parametrize(("start", "stop"), [(0, 95), (3, 95), (0, 10), (0, 11), (17, 18), (5, 5), (9, 3), (90, 200)])
 def test_batches_cover_the_range_once(start: int, stop: int) -> None:
     batches = RecordBatches(Source(), start, stop)
     found = [offset for batch in offsets_of(batches) for offset in batch]

@@ -17,8 +17,7 @@ Checksum = Callable[..., int]
 IMPLEMENTATIONS = [pytest.param(crc32c, id="chosen"), pytest.param(crc32c_portable, id="portable")]
 
 ISCSI_READ_10 = bytes.fromhex(
-    "01c00000 00000000 00000000 00000000 14000000 00000400"
-    "00000014 00000018 28000000 00000000 02000000 00000000"
+    "01c00000 00000000 00000000 00000000 14000000 0000040000000014 00000018 28000000 00000000 02000000 00000000"
 )
 VECTORS = [
     (b"", 0),
@@ -49,9 +48,7 @@ def test_every_length_at_every_alignment(checksum: Checksum, alignment: int) -> 
 
 
 @pytest.mark.parametrize("checksum", IMPLEMENTATIONS)
-@pytest.mark.parametrize(
-    "size", [3071, 3072, 3087, 3088, 3089, 4096, 6175, 6176, 6177, 9999, 65536, 1_000_003]
-)
+@pytest.mark.parametrize("size", [3071, 3072, 3087, 3088, 3089, 4096, 6175, 6176, 6177, 9999, 65536, 1_000_003])
 def test_around_the_ends_of_a_round(checksum: Checksum, size: int) -> None:
     data = random.Random(size).randbytes(size)
     assert checksum(data) == oracle.crc32c(data)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +154,22 @@ def drop(shared: Shared, number: int, chance: random.Random) -> None:
                 log.sync()
 
 
+@contextmanager
+def quick_switches() -> Iterator[None]:
+    """Let threads take turns often: more interleavings, and readers do not starve writers."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0003)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
 def run_threads(path: Path, seed: int, seconds: float, durability: str, counts: dict[Any, int]) -> Shared:
-    with Log(path, durability=durability, segment_bytes=20_000, sync_interval_ms=5) as log:
+    with (
+        quick_switches(),
+        Log(path, durability=durability, segment_bytes=60_000, sync_interval_ms=5) as log,
+    ):
         shared = Shared(log, time.monotonic() + seconds)
 
         def guarded(work: Callable[..., None], number: int) -> None:
@@ -163,9 +179,7 @@ def run_threads(path: Path, seed: int, seconds: float, durability: str, counts: 
                 shared.errors.append(error)
 
         jobs = [work for work, count in counts.items() for _ in range(count)]
-        threads = [
-            threading.Thread(target=guarded, args=(work, number)) for number, work in enumerate(jobs, 1)
-        ]
+        threads = [threading.Thread(target=guarded, args=(work, number)) for number, work in enumerate(jobs, 1)]
         for thread in threads:
             thread.start()
         for thread in threads:

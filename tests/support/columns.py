@@ -66,9 +66,7 @@ class Source:
     """A log of 95 records in batches of 10, as `read(start)` of RecordBatches sees it."""
 
     def __init__(self, records: int = 95) -> None:
-        self.rows: Rows = [
-            (b"key %d" % i if i % 2 else None, b"value %d " % i * (i % 5)) for i in range(records)
-        ]
+        self.rows: Rows = [(b"key %d" % i if i % 2 else None, b"value %d " % i * (i % 5)) for i in range(records)]
         self.reads: list[int] = []
         self.fail_at: int | None = None
 

@@ -50,12 +50,8 @@ def _text(record: Record, keys: bool) -> str:
 def format_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of :func:`record_format`."""
     command = separator_option(command)
-    command = click.option("--raw", is_flag=True, help="Print the bytes of the values and nothing else.")(
-        command
-    )
-    command = click.option(
-        "--keys", is_flag=True, help="Show the keys (with --raw: the key and a tab first)."
-    )(command)
+    command = click.option("--raw", is_flag=True, help="Print the bytes of the values and nothing else.")(command)
+    command = click.option("--keys", is_flag=True, help="Show the keys (with --raw: the key and a tab first).")(command)
     return json_option(command)
 
 
@@ -64,12 +60,8 @@ def format_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--start", type=OFFSET, help="First offset.  [default: the lowest]")
 @click.option("--stop", type=OFFSET, help="Offset to stop before.  [default: the end]")
 @click.option("--count", type=click.IntRange(0), help="The most records to print.")
-@click.option(
-    "--offset", "offsets", type=OFFSET, multiple=True, help="Print the record at this offset. Repeatable."
-)
-@click.option(
-    "--time", type=TIME, help="Begin at the first record of this time or later: ISO 8601 (UTC) or µs."
-)
+@click.option("--offset", "offsets", type=OFFSET, multiple=True, help="Print the record at this offset. Repeatable.")
+@click.option("--time", type=TIME, help="Begin at the first record of this time or later: ISO 8601 (UTC) or µs.")
 @format_options
 def read(
     path: str,

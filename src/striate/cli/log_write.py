@@ -78,9 +78,7 @@ def _append_all(log: Log, batches: Iterable[Batch]) -> int:
 @path_argument
 @click.argument("values", nargs=-1)
 @click.option("--key", help="The key of every record.")
-@click.option(
-    "--key-separator", metavar="TEXT", help="Split each value at the first TEXT: key before, value behind."
-)
+@click.option("--key-separator", metavar="TEXT", help="Split each value at the first TEXT: key before, value behind.")
 @click.option("--tombstone", is_flag=True, help="Append a tombstone for --key instead of a value.")
 @click.option(
     "--durability",
@@ -97,9 +95,7 @@ def _append_all(log: Log, batches: Iterable[Batch]) -> int:
     help="What ends a record on stdin.",
 )
 @click.option("--segment-bytes", type=click.IntRange(4096), help="Size of a segment.  [default: 128 MiB]")
-@click.option(
-    "--record-size", type=click.IntRange(1), help="Create a log whose values all have this many bytes."
-)
+@click.option("--record-size", type=click.IntRange(1), help="Create a log whose values all have this many bytes.")
 @json_option
 def append(
     path: str,
@@ -172,9 +168,7 @@ def _print_appended(path: str, first: int, count: int, as_json: bool) -> None:
 @click.command()
 @path_argument
 @click.option("--before", type=OFFSET, help="Drop the records before this offset.")
-@click.option(
-    "--after", type=click.IntRange(-1, 2**63 - 1), help="Drop the records after this offset, which is kept."
-)
+@click.option("--after", type=click.IntRange(-1, 2**63 - 1), help="Drop the records after this offset, which is kept.")
 @json_option
 def truncate(path: str, before: int | None, after: int | None, as_json: bool) -> None:
     r"""Drop records at one end of the log at PATH. They cannot be had back.
@@ -195,18 +189,14 @@ def truncate(path: str, before: int | None, after: int | None, as_json: bool) ->
         dropped = records_before - log.stats().records
         lowest_offset, next_offset = log.lowest_offset, log.next_offset
     if as_json:
-        print_json(
-            {"path": path, "dropped": dropped, "lowest_offset": lowest_offset, "next_offset": next_offset}
-        )
+        print_json({"path": path, "dropped": dropped, "lowest_offset": lowest_offset, "next_offset": next_offset})
     else:
         print_line(f"dropped {dropped:,} records; lowest offset {lowest_offset}, next offset {next_offset}")
 
 
 @click.command()
 @path_argument
-@click.option(
-    "--grace", type=DURATION, default="24h", show_default=True, help="Keep tombstones younger than this."
-)
+@click.option("--grace", type=DURATION, default="24h", show_default=True, help="Keep tombstones younger than this.")
 @json_option
 def compact(path: str, grace: float, as_json: bool) -> None:
     """Keep only the latest record of each key in the log at PATH.
@@ -242,9 +232,7 @@ def repair(path: str, yes: bool, as_json: bool) -> None:
     if not yes and as_json:
         raise click.UsageError("--json does not ask: give --yes")
     if not yes:
-        _confirm(
-            f"Repair {path}? Records that cannot be read are given up (their bytes are set aside). [y/N] "
-        )
+        _confirm(f"Repair {path}? Records that cannot be read are given up (their bytes are set aside). [y/N] ")
     report = repair_log(path)
     if as_json:
         print_json({"path": path, **plain(report)})

@@ -23,9 +23,7 @@ __all__ = ["bench", "demo", "print_rates"]
 
 
 @click.command()
-@click.option(
-    "--keep", type=click.Path(), help="Leave the log in this directory, which must be new or empty."
-)
+@click.option("--keep", type=click.Path(), help="Leave the log in this directory, which must be new or empty.")
 @click.option(
     "--seconds",
     type=click.FloatRange(1, 3600),
@@ -72,25 +70,13 @@ def _signals_unwind() -> Iterator[None]:
 
 
 @click.command()
-@click.option(
-    "--records", type=click.IntRange(1000), default=100_000, show_default=True, help="Records a round."
-)
-@click.option(
-    "--size-bytes", type=click.IntRange(1, 1 << 20), default=128, show_default=True, help="Of a record."
-)
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds; the median counts."
-)
-@click.option(
-    "--durable", type=click.IntRange(0), default=2000, show_default=True, help="Records synced one by one."
-)
-@click.option(
-    "--directory", type=click.Path(file_okay=False, exists=True), help="Where.  [default: temporary files]"
-)
+@click.option("--records", type=click.IntRange(1000), default=100_000, show_default=True, help="Records a round.")
+@click.option("--size-bytes", type=click.IntRange(1, 1 << 20), default=128, show_default=True, help="Of a record.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds; the median counts.")
+@click.option("--durable", type=click.IntRange(0), default=2000, show_default=True, help="Records synced one by one.")
+@click.option("--directory", type=click.Path(file_okay=False, exists=True), help="Where.  [default: temporary files]")
 @json_option
-def bench(
-    records: int, size_bytes: int, rounds: int, durable: int, directory: str | None, as_json: bool
-) -> None:
+def bench(records: int, size_bytes: int, rounds: int, durable: int, directory: str | None, as_json: bool) -> None:
     """Measure striate beside a plain buffered file and SQLite on this machine.
 
     The contenders take turns in every round; a ratio above 1 means striate is faster. Nothing is left

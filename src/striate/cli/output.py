@@ -151,9 +151,7 @@ def recovery_lines(recovery: Mapping[str, Any]) -> list[str]:
     lines += [f"recovery: problem: {problem_text(problem)}" for problem in recovery["problems"]]
     lines += [f"recovery: removed {safe_text(name)}" for name in recovery["removed"]]
     if not lines:
-        lines = [
-            "recovery: nothing to do" if recovery["clean"] else "recovery: not closed in order, nothing lost"
-        ]
+        lines = ["recovery: nothing to do" if recovery["clean"] else "recovery: not closed in order, nothing lost"]
     return lines
 
 
@@ -199,10 +197,7 @@ def print_table(
         table.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
         table.add_row(
-            *(
-                f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
-                for cell in row
-            )
+            *(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row)
         )
     (to or console()).print(table)
 

@@ -72,9 +72,7 @@ class Time(IntType):
             self.fail(f"{value!r} is neither ISO 8601 nor microseconds since the epoch", param, ctx)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=datetime.UTC)
-        return (moment - datetime.datetime.fromtimestamp(0, datetime.UTC)) // datetime.timedelta(
-            microseconds=1
-        )
+        return (moment - datetime.datetime.fromtimestamp(0, datetime.UTC)) // datetime.timedelta(microseconds=1)
 
 
 DURATION = Duration()

@@ -267,14 +267,10 @@ def measure(
     return {"records": len(values), "size_bytes": sum(map(len, values)), "rounds": rounds, "cases": cases}
 
 
-def _summary(
-    results: Sequence[dict[str, dict[str, float]]], names: Sequence[str], case: str
-) -> dict[str, Any]:
+def _summary(results: Sequence[dict[str, dict[str, float]]], names: Sequence[str], case: str) -> dict[str, Any]:
     rates = {name: [result[name][case] for result in results] for name in names}
     ratios = {
-        name: statistics.median(
-            ours / theirs for ours, theirs in zip(rates["striate"], rates[name], strict=True)
-        )
+        name: statistics.median(ours / theirs for ours, theirs in zip(rates["striate"], rates[name], strict=True))
         for name in names
         if name != "striate"
     }

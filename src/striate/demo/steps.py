@@ -142,9 +142,7 @@ def time_lookup(log: Log, resumed_at: int) -> dict[str, Any]:
     found = log.read(offset).timestamp
     before = log.read(offset - 1).timestamp if offset > log.lowest_offset else None
     if found < timestamp or (before is not None and before >= timestamp):
-        raise CorruptRecordError(
-            log.path, f"time {timestamp} does not lead to the first record", offset=offset
-        )
+        raise CorruptRecordError(log.path, f"time {timestamp} does not lead to the first record", offset=offset)
     return {"timestamp": timestamp, "offset": offset, "timestamp_before": before, "seconds": seconds}
 
 
@@ -159,9 +157,7 @@ def compaction(log: Log, source: Source, path: str, scratch: str, progress: Prog
         progress("compacting", source.line_count) as advance,
     ):
         begun = time.perf_counter()
-        result: CompactionResult = copy.compact(
-            progress=lambda done, total: advance(done * source.line_count // total)
-        )
+        result: CompactionResult = copy.compact(progress=lambda done, total: advance(done * source.line_count // total))
         seconds = time.perf_counter() - begun
         latest = {record.key: record.value for record in copy.scan()}
     ends = [*source.first_lines[1:], source.line_count]

@@ -1,7 +1,8 @@
 """The commit log for asyncio: :class:`AsyncLog`.
 
-The same engine as :class:`striate.Log`. Appends run in the calling task (they are a copy into mapped memory); only the wait for the disk
-is awaited: the native sync thread makes one sync for all tasks that wait and tells the loop through an eventfd.
+The same engine as :class:`striate.Log`. Appends run in the calling task (they are a copy into mapped memory); only the
+wait for the disk is awaited: the native sync thread makes one sync for all tasks that wait and tells the loop through
+an eventfd.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from striate.storage.log import (
     DEFAULT_TOMBSTONE_GRACE,
     Log,
     _check_timeout,
+    has_ended,
 )
 from striate.types import (
     BytesLike,
@@ -53,9 +55,10 @@ __all__ = ["AsyncLog"]
 class AsyncLog:
     """A segmented commit log for one event loop.
 
-    Takes the arguments of :class:`striate.Log`; open it with ``async with AsyncLog(path) as log`` or ``await AsyncLog.open(path)``.
-    Methods have the names and results of :class:`~striate.Log`. Those that may wait for the disk are coroutines; reads are not, they
-    are memory copies. Cancelling a call never harms another: a cancelled append may or may not be in the log.
+    Takes the arguments of :class:`striate.Log`; open it with ``async with AsyncLog(path) as log`` or ``await
+    AsyncLog.open(path)``. Methods have the names and results of :class:`~striate.Log`. Those that may wait for the disk
+    are coroutines; reads are not, they are memory copies. Cancelling a call never harms another: a cancelled append may
+    or may not be in the log.
 
     Bound to the loop it was opened in; not thread-safe (use :class:`~striate.Log` from threads).
     """
@@ -86,7 +89,8 @@ class AsyncLog:
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> AsyncLog:
-        """Open a log; recovery, if it takes any, does not block the loop. Arguments and errors as of :class:`~striate.Log`."""
+        """Open a log; recovery, if it takes any, does not block the loop. Arguments and errors as of
+        :class:`~striate.Log`."""
         self = cls(path, *arguments, **options)
         await self._open()
         return self
@@ -109,6 +113,10 @@ class AsyncLog:
         if self._opened is None:
             raise LogClosedError(os.fspath(self._path))
         return self._opened
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None, "set when the log was opened"
+        return self._loop
 
     async def __aenter__(self) -> AsyncLog:
         await self._open()
@@ -227,9 +235,7 @@ class AsyncLog:
         """Drop the oldest segments by rule; see :meth:`striate.Log.retain`."""
         log = self._log
         return await asyncio.to_thread(
-            lambda: log.retain(
-                max_bytes=max_bytes, max_age=max_age, min_offset=min_offset, keep_records=keep_records
-            )
+            lambda: log.retain(max_bytes=max_bytes, max_age=max_age, min_offset=min_offset, keep_records=keep_records)
         )
 
     async def compact(
@@ -238,7 +244,8 @@ class AsyncLog:
         tombstone_grace: float | timedelta = DEFAULT_TOMBSTONE_GRACE,
         progress: Callable[[int, int], None] | None = None,
     ) -> CompactionResult:
-        """Keep the latest record of each key; see :meth:`striate.Log.compact`. ``progress`` is called in another thread."""
+        """Keep the latest record of each key; see :meth:`striate.Log.compact`. ``progress`` is called in another
+        thread."""
         log = self._log
         return await asyncio.to_thread(lambda: log.compact(tombstone_grace=tombstone_grace, progress=progress))
 
@@ -247,9 +254,7 @@ class AsyncLog:
         return await asyncio.to_thread(self._log.snapshot, path)
 
     @classmethod
-    async def restore(
-        cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any
-    ) -> AsyncLog:
+    async def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> AsyncLog:
         """Copy a snapshot into a new directory and open it; see :meth:`striate.Log.restore`."""
 
         def copy() -> None:
@@ -308,7 +313,7 @@ class AsyncLog:
         if log.wait(offset, 0):
             return True
         if self._watcher is None:
-            self._watcher = _Watcher(log, self._loop)
+            self._watcher = _Watcher(log, self._own_loop())
         future = self._watcher.wait_for(offset)
         try:
             return await asyncio.wait_for(future, timeout)
@@ -320,17 +325,17 @@ class AsyncLog:
         log = self._log
         position = log.next_offset if start is None else start
         log.scan(position)  # checks the offset at the first step, as the synchronous iterator does
-        while not log.closed:
-            steps = 0
-            for record in log.scan(position):
+        while not has_ended(log):
+            for steps, record in enumerate(log.scan(position), 1):
                 position = record.offset + 1
                 yield record
-                steps += 1
-                if log.closed:
+                if has_ended(log):
                     return
                 if steps % 256 == 0:
                     await asyncio.sleep(0)  # let other tasks run while a backlog is read
-            if not log.closed and not await self.wait(position, timeout) and (timeout is not None or log.closed):
+            if has_ended(log):
+                return
+            if not await self.wait(position, timeout) and (timeout is not None or has_ended(log)):
                 return
 
     # ------------------------------------------------------------ figures
@@ -403,7 +408,7 @@ class AsyncLog:
         finally:
             self._complete_at_close(log)
             if self._event_descriptor >= 0:
-                self._loop.remove_reader(self._event_descriptor)
+                self._own_loop().remove_reader(self._event_descriptor)
                 os.close(self._event_descriptor)
                 self._event_descriptor = -1
             if self._watcher is not None:

@@ -54,15 +54,16 @@ def verify(log: Log, progress: Callable[[int, int], None] | None = None) -> Veri
 def repair(path: str | os.PathLike[str], disk: Disk = REAL_DISK) -> RepairReport:
     """Give up what cannot be read, keep everything else, and make a damaged log writable again.
 
-    Damaged segments are copied whole to ``.broken`` files first, then written anew with the records that verify. The lost offsets
-    become gaps: reading one raises :class:`~striate.RecordCompactedError`. Nothing happens to a log without damage.
+    Damaged segments are copied whole to ``.broken`` files first, then written anew with the records that verify. The
+    lost offsets become gaps: reading one raises :class:`~striate.RecordCompactedError`. Nothing happens to a log
+    without damage.
 
     Args:
         path: a log that nobody has open for appending.
 
     Raises:
-        LogLockedError, LogNotFoundError, NotALogError, CorruptManifestError: a lost manifest cannot be repaired; restore a snapshot.
-        DiskFullError, DiskError.
+        LogLockedError, LogNotFoundError, NotALogError, CorruptManifestError: a lost manifest cannot be repaired;
+        restore a snapshot. DiskFullError, DiskError.
     """
     where = os.path.abspath(os.fspath(path))
     directory.check_present(where)
@@ -74,7 +75,10 @@ def repair(path: str | os.PathLike[str], disk: Disk = REAL_DISK) -> RepairReport
 
 
 def _repair(disk: Disk, path: str) -> RepairReport:
+    disk.sync_directory(path)
     named = manifest.load(disk, path)
+    for name in directory.leftovers(path, named):
+        disk.unlink(os.path.join(path, name))
     checkpoint = directory.load_checkpoint(disk, path, named.log_id)
     live = Live.open(os.path.join(path, directory.LIVE), named.log_id, disk=disk)
     found = recovery.recover(disk, path, named, checkpoint, live.failed_offset, writable=True)

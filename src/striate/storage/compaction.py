@@ -1,7 +1,8 @@
 """Compaction: keep the latest record of each key, drop expired tombstones, merge small segments.
 
-Works on sealed segments while reads and appends go on; only the swap at the end excludes them. A crash at any point leaves
-either the old segments or the new ones: the manifest decides, files it does not name are removed at the next opening.
+Works on sealed segments while reads and appends go on; only the swap at the end excludes them. A crash at any point
+leaves either the old segments or the new ones: the manifest decides, files it does not name are removed at the next
+opening.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def compact(log: Log, grace_us: int, progress: Progress | None = None) -> Compac
     """Compact a log.
 
     Records without a key, and control records, stay. Offsets do not change; an offset whose record was dropped raises
-    :class:`~striate.RecordCompactedError`. The active segment is ended first, so everything appended before the call is compacted.
-    A tombstone stays until it is older than the grace period, so that slow readers learn of the deletion.
+    :class:`~striate.RecordCompactedError`. The active segment is ended first, so everything appended before the call is
+    compacted. A tombstone stays until it is older than the grace period, so that slow readers learn of the deletion.
 
     Args:
         log: open for appending. grace_us: microseconds. progress: called with ``(records done, records in all)``.
@@ -68,8 +69,7 @@ def _compact(log: Log, sources: tuple[Segment, ...], grace_us: int, progress: Pr
             removed = tuple(source for source in sources if id(source) not in kept)
             log._commit((*result, *tail), log._active, lowest, log._written_next, removed=removed)
     except BaseException:
-        named = {id(segment) for segment in log._segments}
-        log._remove(tuple(segment for segment in made if id(segment) not in named))
+        log._discard(*made)
         raise
     if progress is not None:
         progress(2 * total, 2 * total)
@@ -126,7 +126,8 @@ def _plan(
 
 
 def _write(log: Log, groups: list[tuple[Segment, list[int]]], made: list[Segment]) -> list[Segment]:
-    """Segments with what stays: those that lose nothing and stand alone are kept, others are merged and written anew."""
+    """Segments with what stays: those that lose nothing and stand alone are kept, others are merged and written
+    anew."""
     result: list[Segment] = []
     # The last one stays even when it is empty: it says where the log goes on.
     for group in _merge(log, [pair for pair in groups if pair[1] or pair is groups[-1]]):

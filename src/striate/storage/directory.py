@@ -36,7 +36,20 @@ _SEGMENT = re.compile(r"(\d{20})(?:\.r(\d+))?\.(store|index)")
 _LEFTOVER = re.compile(r"(manifest|checkpoint|reserve|\d{20}(\.r\d+)?\.index)\.new")
 _BROKEN = re.compile(r".*\.broken")
 # Locks and shared mappings on these are promises that the server may not keep (RULES §4.14).
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "lustre"}
+_NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+    "lustre",
+}
 _CHECKPOINT = struct.Struct("<4sHHQQQQQQII")
 _CHECKPOINT_SLOT_BYTES = 4096
 
@@ -174,11 +187,12 @@ def leftovers(path: str, named: manifest.Manifest) -> list[str]:
 def _is_leftover(path: str, kind: str, named: manifest.Manifest) -> bool:
     """Whether a segment file that the manifest does not name is this log's own: created or rewritten, but never named.
 
-    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one that was
-    interrupted; a whole header of another log does not.
+    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one
+    that was interrupted; a whole header of another log does not.
     """
     if kind == "index":
-        return not os.path.exists(path[: -len("index")] + "store") or _is_leftover(path[: -len("index")] + "store", "store", named)
+        store = path[: -len("index")] + "store"
+        return not os.path.exists(store) or _is_leftover(store, "store", named)
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as file:
@@ -222,7 +236,8 @@ def load_checkpoint(disk: Disk, path: str, log_id: int) -> Checkpoint | None:
 
 
 def make_reserve(disk: Disk, path: str) -> None:
-    """Put aside blocks that :func:`release_reserve` gives back on a full disk. A log works without, so failing is no error."""
+    """Put aside blocks that :func:`release_reserve` gives back on a full disk. A log works without, so failing is no
+    error."""
     name = os.path.join(path, RESERVE)
     if os.path.lexists(name):
         return
@@ -239,4 +254,3 @@ def release_reserve(disk: Disk, path: str) -> bool:
     except DiskError:
         return False
     return True
-

@@ -159,9 +159,7 @@ class _Store:
         """
         for chunk_position in range(position, self.size_bytes, SEARCH_BYTES):
             data = self.read(chunk_position, SEARCH_BYTES + FRAME_HEADER_BYTES)
-            places = {
-                match.start() * UNIT_BYTES for match in re.finditer(rb"[\x01-\x04]", data[22::UNIT_BYTES])
-            }
+            places = {match.start() * UNIT_BYTES for match in re.finditer(rb"[\x01-\x04]", data[22::UNIT_BYTES])}
             places |= {match.start() for match in re.finditer(rb"SEND", data)}
             for place in sorted(places):
                 if place < SEARCH_BYTES and place % UNIT_BYTES == 0 and self.sound_at(chunk_position + place):

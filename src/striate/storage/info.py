@@ -19,7 +19,8 @@ class SegmentInfo:
     """One segment at one moment.
 
     Attributes:
-        base_offset, next_offset: its range, half-open. record_count: records there are. size_bytes: of header and frames.
+        base_offset, next_offset: its range, half-open. record_count: records there are. size_bytes: of header and
+            frames.
         sealed: never appended to again. has_gaps: compaction has dropped records. revision: how often it was rewritten.
         first_timestamp, last_timestamp: microseconds since the epoch. index_path: ``None`` in a fixed-length log.
     """
@@ -58,8 +59,9 @@ class SegmentInfo:
 
     @property
     def index(self) -> npt.NDArray[np.uint32] | None:
-        """The index file as a read-only ``numpy.memmap`` of shape ``(record_count, 2)``, dtype ``<u4``: relative offset and
-        position in units of 8 bytes. ``None`` in a fixed-length log. Not a copy: pages are read as they are touched."""
+        """The index file as a read-only ``numpy.memmap`` of shape ``(record_count, 2)``, dtype ``<u4``: relative offset
+        and position in units of 8 bytes. ``None`` in a fixed-length log. Not a copy: pages are read as they are
+        touched."""
         import numpy
 
         if self.index_path is None:

@@ -84,8 +84,7 @@ _LAYOUTS = {
     "checkpoint": _Layout(
         b"SCHK",
         struct.Struct("<4sHHQQQQQQII"),
-        "magic version size log_id sequence segment_id base_offset synced_position "
-        "next_offset reserved checksum",
+        "magic version size log_id sequence segment_id base_offset synced_position next_offset reserved checksum",
         "",
     ),
 }

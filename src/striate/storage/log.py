@@ -1,8 +1,9 @@
 """The segmented commit log: :class:`Log`.
 
-Appending, reading and group commit are native (``striate._native.log``); here is what is rare: opening and closing, rolling to a new
-segment, truncation, retention. Each structural change runs under the admin lock, with the sync leadership, and with appends frozen,
-in one order: new files, manifest, new state in memory, then removal of what the manifest no longer names.
+Appending, reading and group commit are native (``striate._native.log``); here is what is rare: opening and closing,
+rolling to a new segment, truncation, retention. Each structural change runs under the admin lock, with the sync
+leadership, and with appends frozen, in one order: new files, manifest, new state in memory, then removal of what the
+manifest no longer names.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from striate._native.io import REAL_DISK, Disk
@@ -45,13 +46,14 @@ __all__ = ["Log"]
 
 DEFAULT_SEGMENT_BYTES = 128 << 20
 MIN_SEGMENT_BYTES = 4096
+FOOTER_BYTES = 64
 MAX_SEGMENT_BYTES = 0xFFFFFFF0 * 8
 DEFAULT_SYNC_INTERVAL_MS = 1000
 DEFAULT_BATCH_BYTES = 1 << 20
 DEFAULT_TOMBSTONE_GRACE = timedelta(days=1)
 _OPEN, _FROZEN, _FAILED, _DAMAGED, _CLOSED = range(5)
 _REFRESH_ATTEMPTS = 100
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _random_u64() -> int:
@@ -95,18 +97,25 @@ def microseconds(value: float | timedelta, name: str) -> int:
     return int(value * 1_000_000)
 
 
+def has_ended(log: Log) -> bool:
+    """Whether the log is closed by now. A function, because type checkers take a property for unchanging."""
+    return log.closed
+
+
 class Log(LogCore):
     """A segmented commit log in a directory.
 
-    Records get dense offsets from ``initial_offset`` on, a timestamp in microseconds that never decreases, an optional key, and a
-    checksum of their own. One writer at a time (``flock``), any number of live readers with ``mode="r"`` in this process and others.
+    Records get dense offsets from ``initial_offset`` on, a timestamp in microseconds that never decreases, an optional
+    key, and a checksum of their own. One writer at a time (``flock``), any number of live readers with ``mode="r"`` in
+    this process and others.
 
     Args:
         path: the directory; made with mode 0700 when it is not there.
-        durability: ``"power"``: an append returns when it is on disk, and readers see it then; concurrent appends share a sync.
-            ``"process"``: it returns when it is in the page cache; a killed process loses nothing, a power cut at most the
-            last ``sync_interval_ms`` of work.
-        segment_bytes: size at which a segment ends and the next begins, 4,096 bytes to 32 GiB. A record must fit one segment.
+        durability: ``"power"``: an append returns when it is on disk, and readers see it then; concurrent appends share
+            a sync. ``"process"``: it returns when it is in the page cache; a killed process loses nothing, a power cut
+            at most the last ``sync_interval_ms`` of work.
+        segment_bytes: size at which a segment ends and the next begins, 4,096 bytes to 32 GiB. A record must fit one
+            segment.
         initial_offset: the first record's offset, when the log is created.
         record_size: bytes of every value, for a log of fixed-length records without keys, which needs no index.
         codec: reserved for value encodings; must be ``None``.
@@ -115,9 +124,9 @@ class Log(LogCore):
         clock: gives the time in microseconds since the epoch, in place of the system's clock.
 
     Raises:
-        LogLockedError: it has a writer. LogNotFoundError: ``mode="r"`` and no log there. NotALogError, StrayFileError: the
-        directory holds other things. OptionMismatchError: it was created with another ``record_size``. UnknownVersionError,
-        CorruptManifestError: it cannot be understood. DiskError, DiskFullError.
+        LogLockedError: it has a writer. LogNotFoundError: ``mode="r"`` and no log there. NotALogError, StrayFileError:
+        the directory holds other things. OptionMismatchError: it was created with another ``record_size``.
+        UnknownVersionError, CorruptManifestError: it cannot be understood. DiskError, DiskFullError.
 
     Thread-safe. Not for use in a forked child: that raises :class:`~striate.errors.ForkedError`.
     """
@@ -152,8 +161,8 @@ class Log(LogCore):
         size = 0 if record_size is None else _integer(record_size, "record_size", 1, segment_bytes - 128)
         first = _integer(initial_offset, "initial_offset", 0, (1 << 63) - 1)
         interval = _integer(sync_interval_ms, "sync_interval_ms", 1, 3_600_000)
-        # Order: maintenance, then admin. Compaction and snapshots hold the first for long and the second only to swap, so
-        # appends that need another segment never wait for them.
+        # Order: maintenance, then admin. Compaction and snapshots hold the first for long and the second only to swap,
+        # so appends that need another segment never wait for them.
         self._maintenance = threading.RLock()
         self._admin = threading.RLock()
         self._compacting = False
@@ -203,18 +212,17 @@ class Log(LogCore):
     def _recover(self, record_size: int | None) -> None:
         disk = self._disk
         name = os.path.join(self.path, manifest.NAME)
-        # A writer that was killed may have renamed or removed names without making that durable. What follows builds on what
-        # the directory says now, so that has to be what a power cut leaves as well.
+        # A writer that was killed may have renamed or removed names without making that durable. What follows builds on
+        # what the directory says now, so that has to be what a power cut leaves as well.
         disk.sync_directory(self.path)
         if os.path.lexists(name):
             named = manifest.load(disk, self.path)
         else:
             directory.check_new(self.path)
             disk.sync_directory(os.path.dirname(self.path))
-            # Named before there is anything to name: a directory with segments and no manifest has lost it, and is not new.
-            named = Manifest(
-                _random_u64(), 1, self._initial_offset, self._initial_offset, self._record_size, 0
-            )
+            # Named before there is anything to name: a directory with segments and no manifest has lost it, and is not
+            # new.
+            named = Manifest(_random_u64(), 1, self._initial_offset, self._initial_offset, self._record_size, 0)
             manifest.save(disk, self.path, named)
         self._adopt(named, record_size)
         removals = [os.path.join(self.path, name) for name in directory.leftovers(self.path, named)]
@@ -274,7 +282,9 @@ class Log(LogCore):
         """Load the manifest and the segments it names; the writer may replace both meanwhile."""
         live_path = os.path.join(self.path, directory.LIVE)
         known = {(s.store.segment_id, s.next_offset): s for s in self._segments if s.sealed}
-        for attempt in range(_REFRESH_ATTEMPTS):
+        attempt = 0
+        while True:
+            attempt += 1
             named = manifest.load(self._disk, self.path)
             self._adopt(named, record_size)
             live = self._live or Live.open_reader(live_path, named.log_id, self._disk)
@@ -288,19 +298,30 @@ class Log(LogCore):
                 else:
                     recovery.follow(self._disk, self.path, named, known, found)
             except (DiskError, StorageError):
-                if manifest.load(self._disk, self.path).sequence == named.sequence or attempt == _REFRESH_ATTEMPTS - 1:
+                if manifest.load(self._disk, self.path).sequence == named.sequence or attempt == _REFRESH_ATTEMPTS:
                     raise
                 continue
-            if found.report.problems and manifest.load(self._disk, self.path).sequence != named.sequence:
-                continue
-            break
+            if not found.report.problems or attempt == _REFRESH_ATTEMPTS:
+                break
+            if manifest.load(self._disk, self.path).sequence == named.sequence:
+                break
         self._recovery = found.report
         self._lost = found.lost
-        end = live.visible_next if live is not None and live.trusted else found.next_offset
+        end = found.next_offset
+        if live is not None and live.trusted:
+            end = live.visible_next if live.generation >= named.sequence else self._end_of(found, named, live)
         if self._state == _CLOSED:
             self._begin(tuple(found.segments), named.lowest_offset, end, named.sequence, live, False)
         else:
             self._install(tuple(found.segments), None, named.lowest_offset, end, named.sequence)
+
+    @staticmethod
+    def _end_of(found: recovery.Recovered, named: Manifest, live: Live) -> int:
+        """Visible end by a manifest that is newer than what the live page says."""
+        if not found.segments:
+            return named.lowest_offset
+        last = found.segments[-1]
+        return last.next_offset if last.sealed else max(last.base_offset, live.visible_next)
 
     def _refresh(self) -> None:
         """Catch up with a manifest that the writer has replaced; called by the native reader."""
@@ -344,11 +365,12 @@ class Log(LogCore):
     # ------------------------------------------------------------ structural changes
 
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """One structural change at a time: no sync runs, no append gets in."""
+    def _exclusive(self, *, lead: bool = True) -> Iterator[None]:
+        """One structural change at a time: no append gets in and, with ``lead``, no sync runs."""
         with self._admin:
             self._raise_unless_open()
-            self._lead()
+            if lead:
+                self._lead()
             try:
                 self._set_state(_FROZEN)
                 try:
@@ -357,7 +379,8 @@ class Log(LogCore):
                     if self._state == _FROZEN:
                         self._set_state(_OPEN)
             finally:
-                self._resign()
+                if lead:
+                    self._resign()
 
     def _manifest(
         self, segments: tuple[Segment, ...], lowest: int, sequence: int, *, reopened: Segment | None = None
@@ -381,12 +404,25 @@ class Log(LogCore):
             visible: new visible end, when it changes with this.
         """
         sequence = self._generation + 1
-        manifest.save(self._disk, self.path, self._manifest(segments, lowest, sequence))
+        self._save(self._manifest(segments, lowest, sequence))
         if visible is not None:
             self._settle(visible, True)
+        self._announce(sequence)
         self._install(segments, active, lowest, next_offset, sequence)
-        self._live.set_generation(sequence)
         self._remove(removed)
+
+    def _save(self, named: Manifest) -> None:
+        try:
+            manifest.save(self._disk, self.path, named)
+        except SyncFailedError as error:
+            self._fail(error.errno)
+            raise
+
+    def _announce(self, sequence: int) -> None:
+        """Tell readers of another manifest."""
+        live = self._live
+        assert live is not None, "a writer has a live page"
+        live.set_generation(sequence)
 
     def _remove(self, segments: tuple[Segment, ...]) -> None:
         for segment in segments:
@@ -400,8 +436,14 @@ class Log(LogCore):
             self._raise_unless_open()
             if self._grow(size_bytes, records):
                 return
-            with self._exclusive():
+            # A full segment that is left to the sync thread does not have to wait for the sync that runs.
+            with self._exclusive(lead=not self._retires):
                 self._roll(size_bytes)
+
+    @property
+    def _retires(self) -> bool:
+        """Whether full segments are sealed later, by the next sync."""
+        return not self._power and bool(self._disk.background or self._disk.deferred)
 
     def _roll(self, size_bytes: int) -> None:
         """End the active segment, if there is one, and begin another that takes ``size_bytes`` of frames."""
@@ -422,11 +464,12 @@ class Log(LogCore):
             self._discard(created)
             raise
 
-    def _discard(self, segment: Segment) -> None:
+    def _discard(self, *segments: Segment) -> None:
         """Remove files the manifest does not name; what cannot be removed now is removed at the next opening."""
-        with contextlib.suppress(DiskError):
+        with contextlib.suppress(StorageError):
+            # The manifest on disk, and not the one in memory: a save that failed may have got as far as the rename.
             if manifest.load(self._disk, self.path).sequence == self._generation:
-                self._remove((segment,))
+                self._remove(segments)
 
     def _new_segment(self, base_offset: int, size_bytes: int, revision: int = 0, capacity: int = 0) -> Segment:
         return Segment.create(
@@ -443,10 +486,16 @@ class Log(LogCore):
 
     def _put_away(self, active: Segment) -> None:
         """Seal a segment that is full, or leave that to the sync thread where durability does not wait for it."""
-        if not self._power and (self._disk.background or self._disk.deferred):
+        if self._retires:
+            self._prepare_for(None)
             if not self._retire(active):
-                self._drain()
+                self._lead()
+                try:
+                    self._drain()
+                finally:
+                    self._resign()
                 self._retire(active)
+            self._request_sync()
             return
         self._seal(active)
         self._settle(self._written_next)
@@ -454,6 +503,7 @@ class Log(LogCore):
     def _seal(self, segment: Segment) -> None:
         if segment.sealed:
             return
+        self._prepare_for(None)
         try:
             segment.seal_now()
         except DiskError as error:
@@ -461,7 +511,8 @@ class Log(LogCore):
             raise
 
     def _can_resume(self, last: Segment, size_bytes: int) -> bool:
-        """Whether the last segment, sealed by an orderly close, can take more: so reopening does not pile up segments."""
+        """Whether the last segment, sealed by an orderly close, can take more: so reopening does not pile up
+        segments."""
         if last.sealed:
             last.save_index()
         return bool(
@@ -471,6 +522,7 @@ class Log(LogCore):
             and not last.damage
             and last.next_offset == self._written_next
             and last.end_position + size_bytes <= min(last.store.capacity, self.segment_bytes)
+            and os.path.getsize(last.store.path) == last.end_position + FOOTER_BYTES
         )
 
     def _resume(self, segments: tuple[Segment, ...]) -> None:
@@ -479,19 +531,20 @@ class Log(LogCore):
         sequence = self._generation + 1
         named = self._manifest(segments, self._lowest, sequence, reopened=last)
         # Unsealed in the manifest before the first byte behind its frames changes.
-        manifest.save(self._disk, self.path, named)
+        self._save(named)
+        self._announce(sequence)
         active = Segment.resume(self.path, entry, self._disk)
         self._install((*segments[:-1], active), active, self._lowest, self._written_next, sequence)
-        self._live.set_generation(sequence)
 
     def _quiesce(self) -> None:
         """Seal everything there is, the active segment too. Within :meth:`_exclusive`."""
         self._drain()
         active = self._active
         if active is not None:
+            removed: tuple[Segment, ...] = ()
             if active.record_count:
                 self._seal(active)
-                segments, removed = self._segments, ()
+                segments = self._segments
             else:
                 segments, removed = self._segments[:-1], (active,)
             self._settle(self._written_next)
@@ -538,8 +591,9 @@ class Log(LogCore):
         Raises:
             OffsetOutOfRangeError: below the range. ReadOnlyError, LogClosedError, DiskError.
 
-        Durable on return. The segment that is cut is written anew under another id (frames of the old file can never be taken for
-        live ones, and views of it stay as they were); the next append begins another segment or goes on there.
+        Durable on return. The segment that is cut is written anew under another id (frames of the old file can never be
+        taken for live ones, and views of it stay as they were); the next append begins another segment or goes on
+        there.
         """
         offset = _integer(offset, "offset", -1, (1 << 63) - 1)
         with self._maintenance, self._exclusive():
@@ -553,14 +607,13 @@ class Log(LogCore):
             cut = tuple(s for s in self._segments if s.base_offset < following < s.next_offset)
             removed = tuple(s for s in self._segments if s.next_offset > following)
             rewritten = tuple(self._rewrite(s, s.offsets(None, following)) for s in cut)
-            self._commit(
-                (*kept, *(s for s in rewritten if s is not None)),
-                None,
-                min(self._lowest, following),
-                following,
-                visible=following,
-                removed=removed,
-            )
+            copies = tuple(s for s in rewritten if s is not None)
+            lowest = min(self._lowest, following)
+            try:
+                self._commit((*kept, *copies), None, lowest, following, visible=following, removed=removed)
+            except BaseException:
+                self._discard(*copies)
+                raise
             return following
 
     def _rewrite(self, source: Segment, offsets: list[int]) -> Segment | None:
@@ -578,7 +631,8 @@ class Log(LogCore):
             raise
 
     def reset(self, initial_offset: int | None = None) -> None:
-        """Drop all records; the next append gets ``initial_offset`` (default: the one the log was created with). Durable on return."""
+        """Drop all records; the next append gets ``initial_offset`` (default: the one the log was created with).
+        Durable on return."""
         first = self._initial_offset if initial_offset is None else initial_offset
         first = _integer(first, "initial_offset", 0, (1 << 63) - 1)
         with self._maintenance, self._exclusive():
@@ -596,8 +650,8 @@ class Log(LogCore):
         """Drop the oldest whole segments that any of the rules lets go; the last segment always stays.
 
         Args:
-            max_bytes: drop while the log's frames exceed it. max_age: drop segments whose last record is older (seconds or
-                ``timedelta``). min_offset: drop segments that end before it. keep_records: never go below this many.
+            max_bytes: drop while the log's frames exceed it. max_age: drop segments whose last record is older (seconds
+                or ``timedelta``). min_offset: drop segments that end before it. keep_records: never go below this many.
 
         Returns:
             How many records were dropped.
@@ -665,7 +719,8 @@ class Log(LogCore):
             snapshot: directory made by :meth:`snapshot`. path: new or empty directory. options: as for :class:`Log`.
 
         Raises:
-            CorruptError: the snapshot does not verify; nothing is left at ``path``. PathExistsError, LogNotFoundError, DiskError.
+            CorruptError: the snapshot does not verify; nothing is left at ``path``. PathExistsError, LogNotFoundError,
+            DiskError.
         """
         from striate.storage.snapshot import restore
 
@@ -681,8 +736,8 @@ class Log(LogCore):
             start: first offset, default the lowest. max_bytes: of frames; one record is given even if it is larger.
 
         Returns:
-            A :class:`~striate.RecordBatch` of one segment's records; empty at the end of the log. Its ``next_offset`` is where
-            to go on.
+            A :class:`~striate.RecordBatch` of one segment's records; empty at the end of the log. Its ``next_offset``
+            is where to go on.
 
         Raises:
             As :meth:`read`.
@@ -691,7 +746,9 @@ class Log(LogCore):
 
         return RecordBatch(self._read_columns(start, max_bytes))
 
-    def batches(self, start: int | None = None, stop: int | None = None, max_bytes: int = DEFAULT_BATCH_BYTES) -> RecordBatches:
+    def batches(
+        self, start: int | None = None, stop: int | None = None, max_bytes: int = DEFAULT_BATCH_BYTES
+    ) -> RecordBatches:
         """Iterate over :meth:`read_batch` from ``start`` to ``stop``; also an Arrow stream (``__arrow_c_stream__``)."""
         from striate.storage.columnar import RecordBatches
 
@@ -711,11 +768,11 @@ class Log(LogCore):
         """Iterate over records as they come, sleeping in between.
 
         Args:
-            start: first offset, default :attr:`next_offset` at the call. timeout: seconds without a new record after which
-                the iteration ends; ``None`` for no end.
+            start: first offset, default :attr:`next_offset` at the call. timeout: seconds without a new record after
+                which the iteration ends; ``None`` for no end.
 
-        The iteration ends when the log is closed. Raises as :meth:`scan`, also when the log is truncated to before where the
-        iteration stands.
+        The iteration ends when the log is closed. Raises as :meth:`scan`, also when the log is truncated to before
+        where the iteration stands.
         """
         position = self.next_offset if start is None else _integer(start, "start", 0, (1 << 63) - 1)
         if not self.lowest_offset <= position <= self.next_offset:
@@ -723,13 +780,13 @@ class Log(LogCore):
         return self._follow_from(position, timeout)
 
     def _follow_from(self, position: int, timeout: float | None) -> Iterator[Record]:
-        while not self.closed:
+        while not has_ended(self):
             for record in self.scan(position):
                 position = record.offset + 1
                 yield record
-                if self.closed:
+                if has_ended(self):
                     return
-            if not self.closed and not self.wait(position, timeout) and (timeout is not None or self.closed):
+            if not has_ended(self) and not self.wait(position, timeout) and (timeout is not None or has_ended(self)):
                 return
 
     def wait(self, offset: int, timeout: float | None = None) -> bool:
@@ -739,8 +796,8 @@ class Log(LogCore):
             timeout: seconds, or ``None`` for no limit.
 
         Returns:
-            Whether it can; ``False`` after the timeout or when the log is closed meanwhile. Uses no CPU while it sleeps; a
-            signal handler that raises ends it.
+            Whether it can; ``False`` after the timeout or when the log is closed meanwhile. Uses no CPU while it
+            sleeps; a signal handler that raises ends it.
         """
         position = _integer(offset, "offset", 0, (1 << 63) - 1)
         _check_timeout(timeout)

@@ -120,13 +120,13 @@ def decode(data: bytes, path: str) -> Manifest:
     """Parse a manifest.
 
     Raises:
-        CorruptManifestError: too short, wrong magic, wrong length or checksum. UnknownVersionError: another format version.
+        CorruptManifestError: too short, wrong magic, wrong length or checksum. UnknownVersionError: another format
+        version.
     """
     if len(data) < _HEADER.size:
         raise CorruptManifestError(path, f"{len(data)} bytes are too few", position=len(data))
-    magic, version, _, log_id, sequence, lowest, initial, record_size, count, _, codec, _, checksum = _HEADER.unpack_from(
-        data
-    )
+    fields = _HEADER.unpack_from(data)
+    magic, version, _, log_id, sequence, lowest, initial, record_size, count, _, codec, _, checksum = fields
     if magic != _MAGIC:
         raise CorruptManifestError(path, "wrong magic", position=0)
     # Before the checksum: another version may keep it elsewhere.

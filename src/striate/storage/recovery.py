@@ -1,8 +1,8 @@
 """Opening what the manifest names: sealed segments as they are, unsealed ones after judging their tail (RULES §4).
 
-The rule of this file: bytes are cut away only when it is certain that they were never acknowledged, or that nobody can tell and
-nothing behind them says otherwise; and they are copied to a ``.broken`` file first. Everything else is kept, reported as a
-:class:`~striate.types.Problem`, and makes the log refuse appends.
+The rule of this file: bytes are cut away only when it is certain that they were never acknowledged, or that nobody can
+tell and nothing behind them says otherwise; and they are copied to a ``.broken`` file first. Everything else is kept,
+reported as a :class:`~striate.types.Problem`, and makes the log refuse appends.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def recover(
     Args:
         checkpoint: what was known durable. distrust_from: first offset that a failed sync of this boot leaves in doubt.
         writable: cut, seal and set aside as the judgement says; without it nothing on disk changes.
-        rewrite: what is kept of unsealed segments is written to new files, because the page cache may show what the disk lacks.
+        rewrite: what is kept of unsealed segments is written to new files, because the page cache may show what the
+            disk lacks.
 
     Raises:
         DiskError, DiskFullError: from the disk. Damage is reported, not raised.
@@ -116,15 +117,16 @@ def _recover_tail(
     for entry, segment, verdict, end, dirty in judged:
         first = not result.segments and segment.base_offset <= result.next_offset
         if not first and segment.base_offset != result.next_offset and not result.report.problems:
-            # Behind records that are gone: never acknowledged as durable, for syncs go in order. Whether a segment follows is
-            # a matter of offsets, not of the verdict on the one before: a killed writer may have torn only a footer.
+            # Behind records that are gone: never acknowledged as durable, for syncs go in order. Whether a segment
+            # follows is a matter of offsets, not of the verdict on the one before: a killed writer may have torn only a
+            # footer.
             _set_aside_all(disk, path, entry, segment, writable, result)
             continue
         broken = None
         if verdict == "corrupt":
             store_path = segment.store.path
-            for first, _, position, reason in segment.damage:
-                result.report.problems.append(Problem(store_path, position, first, reason))
+            for lost_from, _, position, reason in segment.damage:
+                result.report.problems.append(Problem(store_path, position, lost_from, reason))
             cut = True
         elif dirty > end and verdict != "sealed" and writable and not cut:
             broken = _set_aside(disk, segment.store.path, end, dirty)
@@ -132,10 +134,9 @@ def _recover_tail(
             RecoveredSegment(entry.base_offset, verdict, segment.record_count, dirty - end if broken else 0, broken)
         )
         result.next_offset = max(result.next_offset, segment.next_offset)
-        if writable and not cut:
-            segment = _finish(disk, path, segment, result)
-        if segment is not None:
-            result.segments.append(segment)
+        finished = _finish(disk, path, segment, result) if writable and not cut else segment
+        if finished is not None:
+            result.segments.append(finished)
 
 
 def _judge(
@@ -163,7 +164,9 @@ def _judge(
         verdict, end, dirty = segment.recover(min(synced, segment.store.capacity), min(stop, 0xFFFFFFF0))
         if synced == _ALL and verdict == "clean" and judged and segment.next_offset < judged[-1][0].base_offset:
             verdict = "corrupt"
-            segment.damage.append((segment.next_offset, judged[-1][0].base_offset, end, "records that were durable are gone"))
+            segment.damage.append(
+                (segment.next_offset, judged[-1][0].base_offset, end, "records that were durable are gone")
+            )
         # A new segment's first frame may say that the header is durable: that tells nothing of the one before.
         later_mark = later_mark or segment.mark > STORE_HEADER_BYTES or verdict == "sealed"
         judged.append((entry, segment, verdict, end, dirty))
@@ -251,8 +254,8 @@ def follow(disk: Disk, path: str, named: Manifest, known: dict[tuple[int, int], 
     """Open all segments for a live reader: unsealed ones are read along as their writer publishes.
 
     Args:
-        known: sealed segments that are open already by ``(segment id, next offset)``, used again. One that was sealed, resumed
-            and sealed again has another end; an unsealed one may have got another index file from recovery.
+        known: sealed segments that are open already by ``(segment id, next offset)``, used again. One that was sealed,
+            resumed and sealed again has another end; an unsealed one may have got another index file from recovery.
     """
     for entry in named.entries:
         segment = known.get((entry.segment_id, entry.next_offset)) if entry.sealed else None

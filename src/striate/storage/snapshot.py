@@ -1,7 +1,8 @@
 """Snapshots: a copy of a log at one moment, itself a log directory, and restoring one.
 
-Every segment is verified while it is copied, so a snapshot never carries rot on, and restoring verifies again. Both build
-the copy completely before its manifest is written: a directory without a manifest is no log, whatever interrupted the work.
+Every segment is verified while it is copied, so a snapshot never carries rot on, and restoring verifies again. Both
+build the copy completely before its manifest is written: a directory without a manifest is no log, whatever interrupted
+the work.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def snapshot(log: Log, target: str) -> SnapshotInfo:
         log: open for appending. target: new or empty directory, on any local disk.
 
     Raises:
-        PathExistsError, NotALogError: of the target. CorruptRecordError, CorruptSegmentError: the log does not verify; the target
-        is left without a manifest, so it is no log. ReadOnlyError, DiskFullError, DiskError.
+        PathExistsError, NotALogError: of the target. CorruptRecordError, CorruptSegmentError: the log does not verify;
+        the target is left without a manifest, so it is no log. ReadOnlyError, DiskFullError, DiskError.
 
     Durable on return.
     """

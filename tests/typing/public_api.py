@@ -1,0 +1,90 @@
+"""The types of the public interface, as mypy sees them; run by test_typing.py and never executed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Literal, assert_type
+
+import numpy as np
+
+import striate
+from striate import AsyncLog, Log, Record, RecordBatch, RecordKind, SegmentInfo
+
+
+def synchronous(path: Path) -> None:
+    with Log(path, durability="process", record_size=None, sync_interval_ms=100) as log:
+        assert_type(log, Log)
+        assert_type(log.append(b"value"), int)
+        assert_type(log.append(bytearray(b"value"), key=memoryview(b"key")), int)
+        assert_type(log.append_tombstone(b"key"), int)
+        assert_type(log.append_many([b"a", b"b"], [b"key", None]), range)
+        assert_type(log.append_many(b"ab", lengths=np.array([1, 1])), range)
+        assert_type(log.read(0), Record)
+        assert_type(log.read(np.uint64(0)), Record)
+        assert_type(log.read_many([0, 1]), list[Record])
+        assert_type(log.read_many(np.arange(2)), list[Record])
+        assert_type(log.scan(0, 5), Iterator[Record])
+        assert_type([record.value for record in log], list[bytes])
+        assert_type(log.view(0).nbytes, int)
+        assert_type(log.lowest_offset, int)
+        assert_type(log.next_offset, int)
+        assert_type(log.durable_offset, int)
+        assert_type(log.durability, Literal["power", "process"])
+        assert_type(log.mode, Literal["a", "r"])
+        assert_type(log.record_size, int | None)
+        assert_type(log.follow(timeout=1.5), Iterator[Record])
+        assert_type(log.wait(0, 1), bool)
+        assert_type(log.read_batch(), RecordBatch)
+        assert_type(log.segments(), list[SegmentInfo])
+        assert_type(log.stats(), striate.LogStats)
+        assert_type(log.verify(), striate.VerifyReport)
+        assert_type(log.compact(), striate.CompactionResult)
+        assert_type(log.snapshot(path / "copy"), striate.SnapshotInfo)
+        assert_type(log.truncate_before(1), int)
+        assert_type(log.retain(max_bytes=1), int)
+        assert_type(log.recovery, striate.RecoveryReport)
+    assert_type(Log.restore(path / "copy", path / "restored"), Log)
+
+
+def records(record: Record) -> None:
+    assert_type(record.offset, int)
+    assert_type(record.timestamp, int)
+    assert_type(record.key, bytes | None)
+    assert_type(record.value, bytes)
+    assert_type(record.kind, RecordKind)
+    assert_type(record.is_tombstone, bool)
+
+
+async def asynchronous(path: Path) -> None:
+    async with AsyncLog(path) as log:
+        assert_type(log, AsyncLog)
+        assert_type(await log.append(b"value", b"key"), int)
+        assert_type(await log.append_many([b"a"]), range)
+        assert_type(await log.sync(), int)
+        assert_type(log.read(0), Record)
+        assert_type(log.follow(), AsyncIterator[Record])
+        assert_type(await log.verify(), striate.VerifyReport)
+
+
+def errors(error: Exception) -> None:
+    if isinstance(error, striate.OffsetOutOfRangeError):
+        assert_type(error.lowest_offset, int)
+    if isinstance(error, striate.DiskFullError):
+        assert_type(error.errno, int)
+    if isinstance(error, striate.CorruptError):
+        assert_type(error.position, int | None)
+
+
+def refused(path: Path) -> None:
+    """Each line would be an unused ignore if mypy let it pass."""
+    log = Log(path)
+    log.append("text")  # type: ignore[arg-type]
+    log.append(b"value", "key")  # type: ignore[arg-type]
+    log.append_many(b"ab")  # type: ignore[arg-type]
+    log.append_many([b"a"], lengths=[1])  # type: ignore[call-overload]
+    log.read("0")  # type: ignore[arg-type]
+    log.next_offset = 3  # type: ignore[misc]
+    Log(path, durability="maybe")  # type: ignore[arg-type]
+    Log(path, mode="w")  # type: ignore[arg-type]
+    log.read(0).value = b""  # type: ignore[misc]
