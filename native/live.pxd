@@ -35,10 +35,11 @@ cdef struct live_page:
 cdef class Live:
     cdef live_page *page
     cdef Mapping mapping
+    cdef bint writable                # a reader may lack the right to: then it looks now and then
     cdef readonly bint trusted        # the page was written in this boot, in this very file, for this log
 
     @staticmethod
-    cdef Live _map(str path, uint64_t log_id, Disk disk)
+    cdef Live _map(str path, uint64_t log_id, Disk disk, bint writable)
     # Publish a new end and wake sleepers, if any.
     cdef void publish(self, uint64_t next_offset) noexcept nogil
     cdef void wake(self) noexcept nogil

@@ -20,6 +20,7 @@ cdef extern from "platform.h" nogil:
 cdef enum:
     MAGIC_LIVE = 0x56494C53
     PAGE_BYTES = 4096
+    LOOK_EVERY_NS = 20000000
 
 assert sizeof(live_page) == 256
 
@@ -46,30 +47,37 @@ cdef class Live:
         Raises:
             DiskError, DiskFullError: the file cannot be made or mapped.
         """
-        cdef Live self = Live._map(path, log_id, disk)
+        cdef Live self = Live._map(path, log_id, disk, True)
         if not self.trusted:
             self._stamp()
         return self
 
     @staticmethod
     def open_reader(str path, uint64_t log_id, Disk disk=REAL_DISK):
-        """Map the page for a reader, who writes only the word it sleeps on; ``None`` where that is not allowed.
+        """Map the page for a reader, who writes only the word it sleeps on; ``None`` where there is none and none can be made.
 
+        A reader without the right to write looks every 20 ms instead of being woken.
         A page that cannot be trusted (yet) is something to sleep on until a writer comes and stamps it.
         """
         try:
-            return Live._map(path, log_id, disk)
+            return Live._map(path, log_id, disk, True)
+        except DiskError:
+            pass
+        try:
+            return Live._map(path, log_id, disk, False)
         except DiskError:
             return None
 
     @staticmethod
-    cdef Live _map(str path, uint64_t log_id, Disk disk):
+    cdef Live _map(str path, uint64_t log_id, Disk disk, bint writable):
         cdef Live self = Live.__new__(Live)
-        cdef int descriptor = disk.open_file(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT)
+        cdef int flags = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
+        cdef int descriptor = disk.open_file(path, flags | os.O_NOFOLLOW)
+        self.writable = writable
         try:
             if disk.table.size(disk.table.context, descriptor) < PAGE_BYTES:
                 check_result(disk.table.allocate(disk.table.context, descriptor, 0, PAGE_BYTES), path, "allocate")
-            self.mapping = Mapping.create(disk, descriptor, PAGE_BYTES, True, path)
+            self.mapping = Mapping.create(disk, descriptor, PAGE_BYTES, writable, path)
             self.inode = os.fstat(descriptor).st_ino
         finally:
             disk.close_file(descriptor)
@@ -152,13 +160,18 @@ cdef class Live:
             self.wake()
 
     cdef void wake(self) noexcept nogil:
-        striate_exchange_u32(&self.page.waiting, 0)
+        if self.writable:
+            striate_exchange_u32(&self.page.waiting, 0)
         striate_futex_wake_all(&self.page.waiting)
 
     cdef uint64_t visible(self) noexcept nogil:
         return striate_load_u64_acquire(&self.page.visible_next)
 
     cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil:
+        cdef int64_t slice_ns = LOOK_EVERY_NS
+        if not self.writable:
+            return striate_futex_wait(&self.page.waiting, striate_load_u32(&self.page.waiting),
+                                      slice_ns if timeout_ns < 0 else min(timeout_ns, slice_ns))
         # The word is set before the end is looked at, and publish() does it the other way round, so one of the two sees
         # the other. A sleeper that was killed leaves a 1 behind: one needless wake-up.
         striate_store_u32(&self.page.waiting, 1)

@@ -255,13 +255,16 @@ cdef class LogCore(LogReader):
             self._live.publish(next_offset)
 
     def _retire(self, Segment segment):
-        """Leave a rolled segment to the sync thread for sealing. Frozen, under the admin lock; False when the queue is full."""
+        """Leave a rolled segment to the sync thread for sealing. Frozen, under the admin lock; False when the queue is
+        full."""
         cdef bint room
         self.lock_writes()
         room = self.retiring_count < RETIRING_MAX
         if room:
             self.retiring[self.retiring_count] = <void *>segment
             self.retiring_count += 1
+            # From here on the sync thread may seal it, so it is not active for anyone.
+            self.active = None
         pthread_mutex_unlock(&self.write_lock)
         return room
 
@@ -414,7 +417,7 @@ cdef class LogCore(LogReader):
         if key is None and PyBytes_CheckExact(value):
             record.value, record.value_size = PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value)
             if PyBytes_GET_SIZE(value) > MAX_RECORD_BYTES:
-                raise RecordTooLargeError(len(value), self.segment_bytes)
+                raise RecordTooLargeError(len(value), min(self.segment_bytes, MAX_RECORD_BYTES))
             return self.write(&record, 1, False)
         borrow(value, "value", &value_bytes)
         key_bytes.held = False
@@ -839,6 +842,7 @@ cdef class LogCore(LogReader):
         cdef uint64_t one = 1
         cdef int64_t due = 0
         cdef int64_t now
+        cdef int waited
         while not striate_load_u32(&self.stopping):
             reasons = striate_exchange_u32(&self.sync_word, 0)
             if reasons & SYNC_WANTED:
@@ -868,8 +872,10 @@ cdef class LogCore(LogReader):
                 self.sync_once()
             if not self.has_active():
                 self.checkpointed_next = self.durable_next
-            elif self.write_checkpoint() < 0:
-                self.fail(-5)
+            else:
+                waited = self.write_checkpoint()
+                if waited < 0:
+                    self.fail(waited)
             self.resign()
 
     cdef void prepare_loop(self) noexcept nogil:

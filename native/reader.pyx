@@ -4,6 +4,7 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
+from libc.errno cimport EACCES
 from libc.stddef cimport size_t
 from libc.stdlib cimport free, malloc
 
@@ -13,10 +14,12 @@ from striate._native.frame cimport (
     frame_view,
     open_frame,
 )
-from striate._native.io cimport fork_count
+from striate._native.io cimport fork_count, raise_disk_error
 from striate._native.mapping cimport Window
 from striate._native.record cimport Record, record_of
 from striate._native.store cimport read_frame, readable_end
+
+import os
 
 from striate.errors import (
     CorruptRecordError,
@@ -455,7 +458,8 @@ cdef class LogReader:
             if self.visible() > offset:
                 return True
             if self._live is None:
-                return False
+                # Sleeping means writing the word that the writer looks at.
+                raise_disk_error(-EACCES, os.path.join(self.path, "live"), "open for writing, which waiting needs,")
             if timeout_ns >= 0:
                 left = deadline - striate_monotonic_ns()
                 if left <= 0:
@@ -492,6 +496,11 @@ cdef class Scan:
                 # Compaction dropped the last records of the segment.
                 self.next_offset = self.segment_end
                 continue
+            if self.segment.gaps and self.segment.index is None \
+                    and self.segment.is_hole(<uint32_t>(self.next_offset - self.segment.base_offset)):
+                self.position += self.segment.store.stride
+                self.next_offset += 1
+                continue
             if read_frame(self.segment.store, self.position, &view) != 0 \
                     or self.segment.base_offset + view.relative_offset < self.next_offset:
                 return self._stumble()
@@ -507,9 +516,10 @@ cdef class Scan:
 
     def _stumble(self):
         # The frame in the way does not verify: say which record it is, and stand behind it for the next call.
-        cdef uint64_t offset = self.next_offset
+        cdef Segment segment = self.segment
+        cdef uint64_t offset = segment.base_offset + segment.next_present(
+            <uint32_t>(self.next_offset - segment.base_offset))
         self.next_offset = offset + 1
-        segment = self.segment
         self.segment = None
         if self.log._state != LOG_CLOSED:
             return self.log.read(offset)

@@ -61,6 +61,7 @@ cdef class Segment:
     cdef uint32_t find_time(self, uint64_t timestamp_us, uint32_t end) noexcept nogil
     # First relative offset >= `relative` that has a record, or next_relative.
     cdef uint32_t next_present(self, uint32_t relative) noexcept nogil
+    cdef bint is_hole(self, uint32_t relative) noexcept nogil
     # Footer, sync of store and index: 0 or -errno. Afterwards `sealed`.
     cdef int seal(self) noexcept nogil
     cdef void begin_at(self, uint32_t relative) noexcept nogil

@@ -145,10 +145,21 @@ cdef class Segment:
         self.first_timestamp_us, self.last_timestamp_us = entry.first_timestamp_us, entry.last_timestamp_us
 
     @staticmethod
-    def open_unsealed(str directory, entry, Disk disk=REAL_DISK, *, bint writable=False):
-        """Open a segment that was being written; call :meth:`recover`, or :meth:`follow_writer` in a live reader."""
+    def open_unsealed(str directory, entry, Disk disk=REAL_DISK, *, bint writable=False, record_size=None):
+        """Open a segment that was being written; call :meth:`recover`, or :meth:`follow_writer` in a live reader.
+
+        With ``record_size`` the header is not read: the manifest and the file's size say what a damaged one cannot.
+        """
         cdef Segment self = Segment.__new__(Segment)
-        self._open(directory, entry, disk, writable, -1)
+        if record_size is None:
+            self._open(directory, entry, disk, writable, -1)
+        else:
+            store_path = file_names(directory, entry.base_offset, entry.revision)[0]
+            size = os.path.getsize(store_path)
+            self.disk = disk
+            self.base_offset, self.revision = entry.base_offset, entry.revision
+            self.store = Store.open(store_path, segment_id=entry.segment_id, disk=disk, mapped_bytes=max(size, 1),
+                                    trusted=(entry.base_offset, record_size, size))
         self.first_timestamp_us = self.last_timestamp_us = self.store.base_timestamp_us
         if self.store.record_size == 0:
             self.index = Index.in_memory(file_names(directory, self.base_offset, self.revision)[1], disk)
@@ -215,7 +226,10 @@ cdef class Segment:
         check_result(self.store.sync(), self.store.path, "sync")
         # Everything here was synced; `marked` says that no frame records it yet, so the next one will.
         self.store.marked = STORE_HEADER_BYTES
+        # Wiped and durably so before the first append: a frame must not have footer bytes for padding. The sync also covers
+        # that the file ends here; what recovery once set aside may stand behind the footer on disk.
         self.store.wipe_footer()
+        check_result(self.store.sync(), self.store.path, "sync")
         self.checked = True
         return self
 
@@ -253,6 +267,9 @@ cdef class Segment:
         # For rewritten segments: the next record gets this relative offset.
         if relative != self.next_relative:
             self.gaps = True
+            if self.index is None:
+                # Positions are computed, so the place of a record that is not there stays, as zeros.
+                self.store.written += <int64_t>(relative - self.next_relative) * self.store.stride
             self.next_relative = relative
 
     cdef int seal(self) noexcept nogil:
@@ -357,6 +374,8 @@ cdef class Segment:
         if position < 0:
             return <int>position
         status = self.store.read(position, view)
+        if status == STATUS_EMPTY and self.index is None and self.gaps:
+            return STATUS_MISSING
         if status != 0:
             return STATUS_CORRUPT
         return 0 if view.relative_offset == relative else STATUS_STALE_INDEX
@@ -387,11 +406,18 @@ cdef class Segment:
             return end
         return <uint32_t>low if self.index is None else self.index.pairs[2 * low]
 
+    cdef bint is_hole(self, uint32_t relative) noexcept nogil:
+        # In a fixed-length segment with gaps: whether the place of a record is empty.
+        cdef frame_view view
+        return self.store.read(self.locate(relative), &view) == STATUS_EMPTY
+
     cdef uint32_t next_present(self, uint32_t relative) noexcept nogil:
         cdef int64_t slot
-        if self.index is None or relative >= self.next_relative:
+        if not self.gaps or relative >= self.next_relative:
             return relative
-        if not self.gaps:
+        if self.index is None:
+            while relative < self.next_relative and self.is_hole(relative):
+                relative += 1
             return relative
         slot = self.index.lower_bound(relative, self.index.count)
         return self.index.pairs[2 * slot] if slot < self.index.count else self.next_relative
@@ -403,8 +429,10 @@ cdef class Segment:
         if offset >= self.next_offset:
             return 0
         self.check_index()
-        if self.index is None or not self.gaps:
+        if not self.gaps:
             return self.next_offset - offset
+        if self.index is None:
+            return len(self.offsets(offset))
         return self.index.count - self.index.lower_bound(<uint32_t>(offset - self.base_offset), self.index.count)
 
     def offsets(self, start=None, stop=None):
@@ -413,8 +441,11 @@ cdef class Segment:
         cdef int64_t slot
         cdef uint64_t first = self.base_offset if start is None else max(start, self.base_offset)
         cdef uint64_t last = self.next_offset if stop is None else min(stop, self.next_offset)
-        if self.index is None or not self.gaps:
+        if not self.gaps:
             return list(range(first, max(first, last)))
+        if self.index is None:
+            return [offset for offset in range(first, max(first, last))
+                    if not self.is_hole(<uint32_t>(offset - self.base_offset))]
         return [self.base_offset + self.index.pairs[2 * slot] for slot in range(self.index.count)
                 if first <= self.base_offset + self.index.pairs[2 * slot] < last]
 
@@ -533,6 +564,16 @@ cdef class Segment:
         if dirty_end == bad:
             return "clean", bad, bad
         return ("suspect" if complete else "torn"), bad, dirty_end
+
+    def cover_until(self, uint64_t next_offset):
+        """Make a damaged segment end at an offset that is known from elsewhere: ranges of damage end there at the latest, and
+        what is missing up to there is damage."""
+        self.damage = [(first, min(after, next_offset), position, reason)
+                       for first, after, position, reason in self.damage if first < next_offset]
+        if self.next_offset < next_offset:
+            self.damage.append((self.next_offset, next_offset, self.store.written, "the records are gone"))
+        self.next_relative = <uint32_t>(next_offset - self.base_offset)
+        self.gaps = True
 
     cdef _adopt(self, walk_state *state):
         self.next_relative, self.record_count = state.batch_relative, state.batch_count
@@ -653,6 +694,10 @@ cdef class Segment:
             with nogil:
                 while position < end:
                     status = self.store.read(position, &view)
+                    if status == STATUS_EMPTY and self.index is None and self.gaps:
+                        position += self.store.stride
+                        expected += 1
+                        continue
                     if status != 0:
                         break
                     located = self.locate(view.relative_offset)

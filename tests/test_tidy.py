@@ -29,7 +29,14 @@ MOST_LINES_OF_A_FILE = 400
 # "path:function" → lines
 ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
-ALLOWED_FILES: dict[str, int] = {}
+ALLOWED_FILES: dict[str, int] = {
+    "native/log.pyx": 980,  # appends and group commit share one set of locks
+    "native/reader.pyx": 590,
+    "native/segment.pyx": 720,  # one judgement of a segment's bytes
+    "src/striate/storage/async_log.py": 480,  # one public class
+    "src/striate/storage/log.py": 920,  # one public class
+    "tests/durability/test_faults.py": 410,
+}
 
 # Who may import whom, from the lowest up; a module imports from lower layers and from its own part.
 PUBLIC = "the public names"  # from striate import Log

@@ -6,7 +6,7 @@
 (0, b'first')
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from striate import errors
 from striate._native.record import Record
@@ -51,12 +51,13 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     *errors.__all__,
 ]
 
+if not TYPE_CHECKING:  # a type checker would let any name pass
 
-def __getattr__(name: str) -> Any:
-    """AsyncLog is loaded when it is first asked for: asyncio would be most of the time that ``import striate`` takes."""
-    if name != "AsyncLog":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from striate.storage.async_log import AsyncLog
+    def __getattr__(name: str) -> type:
+        """Load AsyncLog when it is first asked for: asyncio would take most of the time of ``import striate``."""
+        if name != "AsyncLog":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from striate.storage.async_log import AsyncLog
 
-    globals()[name] = AsyncLog
-    return AsyncLog
+        globals()[name] = AsyncLog
+        return AsyncLog

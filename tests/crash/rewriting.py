@@ -90,7 +90,7 @@ def repaired(driver: Driver, random: Random) -> None:
     for _ in range(3):
         fill(driver, random, 8)
         driver.append(50)
-        victim = random.randrange(driver.contents.lowest, driver.contents.end - 2)
+        victim = random.choice([offset for offset in driver.contents.rows if offset < driver.contents.end - 2])
         driver.close()
         driver.rot(victim)
         driver.repair()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from striate._native.segment import Segment
 from striate.storage.manifest import SegmentEntry
 from support import format as disk_format
 from support.format import Footer, Frame, StoreHeader
@@ -98,3 +99,31 @@ def write_sealed(directory: Path, body: Body) -> SegmentEntry:
         chain_checksum=disk_format.chain_checksum(body.parts),
         index_checksum=checksum,
     )
+
+
+def four() -> Body:
+    return Body.of([frame(number) for number in range(4)])
+
+
+def joined(body: Body) -> bytes:
+    return b"".join(body.parts)
+
+
+def fresh(directory: Path, revision: int = 0, *, capacity: int = CAPACITY, record_size: int = 0) -> Segment:
+    return Segment.create(
+        str(directory),
+        BASE,
+        revision,
+        log_id=LOG_ID,
+        segment_id=SEGMENT_ID + revision,
+        capacity=capacity,
+        base_timestamp_us=TIME_US,
+        record_size=record_size,
+    )
+
+
+def source_in(directory: Path, body: Body | None = None) -> Segment:
+    """A recovered segment to copy records from."""
+    segment = Segment.open_unsealed(str(directory), write_store(directory, joined(body or four())))
+    segment.recover()
+    return segment

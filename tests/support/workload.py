@@ -281,7 +281,8 @@ class ThreadedOracle:
         assert not problem, f"not whole: {problem}"
         for operation, offset in self.at.items():
             assert found.get(operation) == offset, f"operation {operation} was acknowledged at {offset}"
-        problem = difference({offset: records.get(offset) for offset in self.present}, self.present)  # type: ignore[misc]
+        now = {offset: records.get(offset) for offset in self.present}
+        problem = difference(now, self.present)  # type: ignore[misc]
         assert not problem, f"not as it was found before: {problem}"
         self.present = records
         self.at.update(found)

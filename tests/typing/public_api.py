@@ -79,6 +79,7 @@ def errors(error: Exception) -> None:
 def refused(path: Path) -> None:
     """Each line would be an unused ignore if mypy let it pass."""
     log = Log(path)
+    striate.nope  # type: ignore[attr-defined]  # noqa: B018
     log.append("text")  # type: ignore[arg-type]
     log.append(b"value", "key")  # type: ignore[arg-type]
     log.append_many(b"ab")  # type: ignore[arg-type]

@@ -77,11 +77,12 @@ def repair(path: str | os.PathLike[str], disk: Disk = REAL_DISK) -> RepairReport
 def _repair(disk: Disk, path: str) -> RepairReport:
     disk.sync_directory(path)
     named = manifest.load(disk, path)
-    for name in directory.leftovers(path, named):
-        disk.unlink(os.path.join(path, name))
+    directory.clean(disk, path, named)
     checkpoint = directory.load_checkpoint(disk, path, named.log_id)
     live = Live.open(os.path.join(path, directory.LIVE), named.log_id, disk=disk)
-    found = recovery.recover(disk, path, named, checkpoint, live.failed_offset, writable=True)
+    found = recovery.recover(
+        disk, path, named, checkpoint, live.failed_offset, writable=True, rewrite=live.recovery_failed
+    )
     kept: list[SegmentEntry] = []
     removals = list(found.removals)
     broken: list[str] = []
@@ -92,9 +93,11 @@ def _repair(disk: Disk, path: str) -> RepairReport:
         if os.path.exists(store_path):
             broken.append(_copy_broken(disk, store_path))
             set_aside += os.path.getsize(store_path)
+    # A segment whose header, footer or length is wrong is written anew even when all its frames are good.
+    refused = {problem.path for problem in found.report.problems}
     for segment in found.segments:
         segment.check_index()
-        if segment.sealed and not segment.check()[2]:
+        if segment.sealed and segment.store.path not in refused and not segment.check()[2]:
             kept.append(SegmentEntry.of(segment))
             continue
         broken.append(_copy_broken(disk, segment.store.path))

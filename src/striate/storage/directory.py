@@ -165,41 +165,59 @@ def _visible_names(path: str) -> set[str]:
     return {name for name in os.listdir(path) if not name.startswith(".")}
 
 
-def leftovers(path: str, named: manifest.Manifest) -> list[str]:
-    """Names that interrupted work of the log itself left behind.
+@dataclass(frozen=True)
+class Leftovers:
+    """Names that interrupted work of the log left behind, or that cannot be told from such.
+
+    Attributes:
+        removable: the log's own, and no record is in them. doubtful: named like segments, with a header that does not verify:
+            what a torn creation leaves, but perhaps something precious; these are renamed and not removed.
+    """
+
+    removable: list[str]
+    doubtful: list[str]
+
+
+def leftovers(path: str, named: manifest.Manifest) -> Leftovers:
+    """Find names in the directory that the manifest does not name.
 
     Raises:
-        StrayFileError: a name that is neither the log's nor such a leftover.
+        StrayFileError: a name that is neither the log's nor a leftover of its work.
     """
     wanted = {(entry.base_offset, entry.revision) for entry in named.entries}
-    found: list[str] = []
+    found = Leftovers([], [])
     for name in sorted(_visible_names(path) - _OWN):
         segment = _SEGMENT.fullmatch(name)
         if segment and (int(segment[1]), int(segment[2] or 0)) in wanted:
             continue
-        if _LEFTOVER.fullmatch(name) or (segment and _is_leftover(os.path.join(path, name), segment[3], named)):
-            found.append(name)
+        kind = _judge_segment(os.path.join(path, name), segment[3], named) if segment else ""
+        if kind == "own" or _LEFTOVER.fullmatch(name):
+            found.removable.append(name)
+        elif kind == "doubtful":
+            found.doubtful.append(name)
         elif not _BROKEN.fullmatch(name):
             raise StrayFileError(os.path.join(path, name))
     return found
 
 
-def _is_leftover(path: str, kind: str, named: manifest.Manifest) -> bool:
-    """Whether a segment file that the manifest does not name is this log's own: created or rewritten, but never named.
+def _judge_segment(path: str, suffix: str, named: manifest.Manifest) -> str:
+    """``own``, ``doubtful`` or ``foreign``, for a segment file that the manifest does not name.
 
-    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one
-    that was interrupted; a whole header of another log does not.
+    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one that was
+    interrupted; a whole header of another log does not.
     """
-    if kind == "index":
+    if os.path.islink(path) or not os.path.isfile(path):
+        return "foreign"
+    if suffix == "index":
         store = path[: -len("index")] + "store"
-        return not os.path.exists(store) or _is_leftover(store, "store", named)
-    if not os.path.isfile(path):
-        return False
+        return _judge_segment(store, "store", named) if os.path.exists(store) else "doubtful"
     with open(path, "rb") as file:
         header = file.read(64)
-    whole = len(header) == 64 and header[:4] == b"SLOG" and crc32c(header[:60]) == int.from_bytes(header[60:], "little")
-    torn = not any(header) or header[:4] == b"SLOG" or len(header) < 64
-    return header[8:16] == struct.pack("<Q", named.log_id) if whole else torn
+    if not any(header):
+        return "own"
+    if len(header) < 64 or header[:4] != b"SLOG" or crc32c(header[:60]) != int.from_bytes(header[60:], "little"):
+        return "doubtful"
+    return "own" if header[8:16] == struct.pack("<Q", named.log_id) else "foreign"
 
 
 def broken_name(path: str) -> str:
@@ -233,6 +251,20 @@ def load_checkpoint(disk: Disk, path: str, log_id: int) -> Checkpoint | None:
         if magic == b"SCHK" and version == 1 and owner == log_id and (found is None or sequence > found.sequence):
             found = Checkpoint(sequence, segment_id, base, synced, following)
     return found
+
+
+def clean(disk: Disk, path: str, named: manifest.Manifest) -> list[str]:
+    """Remove what interrupted work left, set aside what only looks like it; gives the names.
+
+    Raises:
+        StrayFileError: as :func:`leftovers`; nothing was touched.
+    """
+    found = leftovers(path, named)
+    for name in found.doubtful:
+        disk.rename(os.path.join(path, name), broken_name(os.path.join(path, name)))
+    for name in found.removable:
+        disk.unlink(os.path.join(path, name))
+    return found.removable + found.doubtful
 
 
 def make_reserve(disk: Disk, path: str) -> None:

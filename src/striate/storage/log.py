@@ -225,7 +225,7 @@ class Log(LogCore):
             named = Manifest(_random_u64(), 1, self._initial_offset, self._initial_offset, self._record_size, 0)
             manifest.save(disk, self.path, named)
         self._adopt(named, record_size)
-        removals = [os.path.join(self.path, name) for name in directory.leftovers(self.path, named)]
+        removed = directory.clean(disk, self.path, named)
         live = Live.open(os.path.join(self.path, directory.LIVE), named.log_id, disk=disk)
         checkpoint = directory.load_checkpoint(disk, self.path, named.log_id)
         try:
@@ -241,14 +241,14 @@ class Log(LogCore):
         except SyncFailedError:
             live.note_recovery_failure()
             raise
-        found.report.removed.extend(os.path.basename(name) for name in removals)
+        found.report.removed.extend(removed)
         self._recovery = found.report
         self._lost = found.lost
         if not found.report.clean and not found.report.problems:
             lowest = min(named.lowest_offset, found.next_offset)
             named = self._manifest(tuple(found.segments), lowest, named.sequence + 1)
             manifest.save(disk, self.path, named)
-        for name in [*removals, *found.removals]:
+        for name in found.removals:
             if os.path.lexists(name):
                 disk.unlink(name)
         if not found.report.problems:
@@ -413,7 +413,13 @@ class Log(LogCore):
 
     def _save(self, named: Manifest) -> None:
         try:
-            manifest.save(self._disk, self.path, named)
+            try:
+                manifest.save(self._disk, self.path, named)
+            except DiskFullError:
+                # Truncation and retention are how room is made from within, so they get the reserve.
+                if not directory.release_reserve(self._disk, self.path):
+                    raise
+                manifest.save(self._disk, self.path, named)
         except SyncFailedError as error:
             self._fail(error.errno)
             raise
@@ -429,6 +435,8 @@ class Log(LogCore):
             for name in file_names(self.path, segment.base_offset, segment.revision):
                 if os.path.lexists(name):
                     self._disk.unlink(name)
+        if segments:
+            directory.make_reserve(self._disk, self.path)
 
     def _extend(self, size_bytes: int, records: int) -> None:
         """Make room for a batch: blocks in the active segment, or another segment. Called by the native append."""
@@ -472,6 +480,8 @@ class Log(LogCore):
                 self._remove(segments)
 
     def _new_segment(self, base_offset: int, size_bytes: int, revision: int = 0, capacity: int = 0) -> Segment:
+        while any(os.path.lexists(name) for name in file_names(self.path, base_offset, revision)):
+            revision += 1  # of a segment that is about to be removed, or of work that was interrupted
         return Segment.create(
             self.path,
             base_offset,
@@ -606,9 +616,11 @@ class Log(LogCore):
             kept = tuple(s for s in self._segments if s.next_offset <= following)
             cut = tuple(s for s in self._segments if s.base_offset < following < s.next_offset)
             removed = tuple(s for s in self._segments if s.next_offset > following)
-            rewritten = tuple(self._rewrite(s, s.offsets(None, following)) for s in cut)
-            copies = tuple(s for s in rewritten if s is not None)
+            copies = tuple(self._rewrite(s, s.offsets(None, following), following) for s in cut)
             lowest = min(self._lowest, following)
+            if not copies and following > (kept[-1].next_offset if kept else lowest):
+                # Compaction has dropped everything around the cut: an empty segment says where the log goes on.
+                copies = (self._sealed(self._new_segment(following, 0)),)
             try:
                 self._commit((*kept, *copies), None, lowest, following, visible=following, removed=removed)
             except BaseException:
@@ -616,18 +628,25 @@ class Log(LogCore):
                 raise
             return following
 
-    def _rewrite(self, source: Segment, offsets: list[int]) -> Segment | None:
-        """A sealed copy of some records of a segment, under the next revision; ``None`` when there are none."""
-        if not offsets:
-            return None
+    def _rewrite(self, source: Segment, offsets: list[int], next_offset: int) -> Segment:
+        """A sealed copy of some records of a segment, under another revision, that ends at ``next_offset``."""
         copy = self._new_segment(source.base_offset, 0, source.revision + 1, source.store.capacity)
         try:
             copy.copy_from(source, offsets)
-            copy.seal_now()
-            self._disk.sync_directory(self.path)
-            return Segment.open_sealed(self.path, SegmentEntry.of(copy), self._disk)
+            copy.end_at(next_offset)
         except BaseException:
             self._remove((copy,))
+            raise
+        return self._sealed(copy)
+
+    def _sealed(self, segment: Segment) -> Segment:
+        """Seal a segment that nothing names yet, and open it again as such."""
+        try:
+            segment.seal_now()
+            self._disk.sync_directory(self.path)
+            return Segment.open_sealed(self.path, SegmentEntry.of(segment), self._disk)
+        except BaseException:
+            self._remove((segment,))
             raise
 
     def reset(self, initial_offset: int | None = None) -> None:

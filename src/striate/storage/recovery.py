@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate._native.io import Disk
 
 STORE_HEADER_BYTES = 64
+_MOST = 0xFFFFFFF0  # above every relative offset
 _ALL = 1 << 62  # "all of this segment was durable"
 
 
@@ -81,11 +82,13 @@ def recover(
         DiskError, DiskFullError: from the disk. Damage is reported, not raised.
     """
     result = Recovered(next_offset=named.lowest_offset, rewrite=rewrite)
+    if checkpoint is not None and all(entry.segment_id != checkpoint.segment_id for entry in named.entries):
+        checkpoint = None  # of a segment that was removed or rewritten since: it vouches for nothing here
     open_sealed(disk, path, named, result)
     unsealed = [entry for entry in named.entries if not entry.sealed]
     if unsealed:
         result.report = replace(result.report, clean=False)
-        _recover_tail(disk, path, unsealed, checkpoint, distrust_from, writable, result)
+        _recover_tail(disk, path, named, checkpoint, distrust_from, writable, result)
     if checkpoint is not None and checkpoint.next_offset > result.next_offset and distrust_from is None:
         _check_against(checkpoint, named, result, path)
     result.segments.sort(key=lambda segment: segment.base_offset)
@@ -106,17 +109,19 @@ def _check_against(checkpoint: directory.Checkpoint, named: Manifest, result: Re
 def _recover_tail(
     disk: Disk,
     path: str,
-    entries: list[SegmentEntry],
+    named: Manifest,
     checkpoint: directory.Checkpoint | None,
     distrust_from: int | None,
     writable: bool,
     result: Recovered,
 ) -> None:
-    judged = _judge(disk, path, entries, checkpoint, distrust_from, writable, result)
+    judged = _judge(disk, path, named, checkpoint, distrust_from, writable, result)
+    for _, after, _, _ in result.lost:
+        result.next_offset = max(result.next_offset, after)
     cut = bool(result.report.problems)
-    for entry, segment, verdict, end, dirty in judged:
-        first = not result.segments and segment.base_offset <= result.next_offset
-        if not first and segment.base_offset != result.next_offset and not result.report.problems:
+    for number, (entry, segment, verdict, end, dirty) in enumerate(judged):
+        # Compaction leaves holes between sealed segments; between unsealed ones a hole is a loss.
+        if number and segment.base_offset != result.next_offset and not result.report.problems:
             # Behind records that are gone: never acknowledged as durable, for syncs go in order. Whether a segment
             # follows is a matter of offsets, not of the verdict on the one before: a killed writer may have torn only a
             # footer.
@@ -142,46 +147,69 @@ def _recover_tail(
 def _judge(
     disk: Disk,
     path: str,
-    entries: list[SegmentEntry],
+    named: Manifest,
     checkpoint: directory.Checkpoint | None,
     distrust_from: int | None,
     writable: bool,
     result: Recovered,
 ) -> list[tuple[SegmentEntry, Segment, str, int, int]]:
-    """Open and judge each unsealed segment, newest first: a mark in a later one proves all earlier ones durable."""
+    """Open and judge each unsealed segment, newest first: a mark in a later one proves all earlier records durable."""
     judged: list[tuple[SegmentEntry, Segment, str, int, int]] = []
     later_mark = False
-    for entry in reversed(entries):
-        synced = _ALL if later_mark else _synced_position(entry, checkpoint)
-        try:
-            segment = Segment.open_unsealed(path, entry, disk, writable=writable)
-        except CorruptSegmentError as error:
-            result.report.problems.append(Problem(error.path, error.position, entry.base_offset, error.reason))
-            result.lost.append((entry.base_offset, _lost_until(entry, entries, checkpoint), error.path, error.reason))
-            result.next_offset = max(result.next_offset, result.lost[-1][1])
+    following: int | None = None
+    for entry in reversed([entry for entry in named.entries if not entry.sealed]):
+        segment = _open_unsealed(disk, path, named, entry, writable, result)
+        if segment is None:
+            after = following or _lost_until(entry, checkpoint)
+            store_path = file_names(path, entry.base_offset, entry.revision)[0]
+            result.lost.append((entry.base_offset, after, store_path, "the segment cannot be read"))
+            following = entry.base_offset
             continue
-        stop = 0xFFFFFFF0 if distrust_from is None else max(distrust_from - entry.base_offset, 0)
-        verdict, end, dirty = segment.recover(min(synced, segment.store.capacity), min(stop, 0xFFFFFFF0))
-        if synced == _ALL and verdict == "clean" and judged and segment.next_offset < judged[-1][0].base_offset:
+        synced = _synced_position(entry, checkpoint)
+        stop = _MOST if distrust_from is None else min(max(distrust_from - entry.base_offset, 0), _MOST)
+        verdict, end, dirty = segment.recover(min(synced, segment.store.capacity), stop)
+        damaged = segment.store.path in {problem.path for problem in result.report.problems}
+        if later_mark and following is not None and segment.next_offset < following and verdict != "corrupt":
+            # Judged by offsets, not by position: a torn footer behind complete records is no loss.
+            _, end, dirty = segment.recover(segment.store.capacity, stop)
             verdict = "corrupt"
-            segment.damage.append(
-                (segment.next_offset, judged[-1][0].base_offset, end, "records that were durable are gone")
-            )
+        if verdict == "corrupt" or damaged:
+            verdict = "corrupt"
+            known = following if following is not None else _durable_until(entry, checkpoint)
+            if following is not None or known > segment.next_offset:
+                segment.cover_until(max(known, entry.base_offset))
         # A new segment's first frame may say that the header is durable: that tells nothing of the one before.
         later_mark = later_mark or segment.mark > STORE_HEADER_BYTES or verdict == "sealed"
         judged.append((entry, segment, verdict, end, dirty))
+        following = entry.base_offset
     judged.reverse()
     return judged
 
 
-def _lost_until(entry: SegmentEntry, entries: list[SegmentEntry], checkpoint: directory.Checkpoint | None) -> int:
-    """First offset after an unsealed segment that cannot be opened, as far as anything says."""
-    following = [other.base_offset for other in entries if other.base_offset > entry.base_offset]
-    if following:
-        return min(following)
+def _open_unsealed(
+    disk: Disk, path: str, named: Manifest, entry: SegmentEntry, writable: bool, result: Recovered
+) -> Segment | None:
+    """Open a segment that was being written, also behind a damaged header; ``None`` when that cannot be."""
+    try:
+        return Segment.open_unsealed(path, entry, disk, writable=writable)
+    except CorruptSegmentError as error:
+        result.report.problems.append(Problem(error.path, error.position, None, error.reason))
+        try:
+            return Segment.open_unsealed(path, entry, disk, record_size=named.record_size)
+        except OSError:
+            return None
+
+
+def _durable_until(entry: SegmentEntry, checkpoint: directory.Checkpoint | None) -> int:
+    """Offset up to which the checkpoint says that a segment was durable."""
     if checkpoint is not None and checkpoint.segment_id == entry.segment_id:
-        return max(checkpoint.next_offset, entry.base_offset + 1)
-    return entry.base_offset + 1
+        return checkpoint.next_offset
+    return entry.base_offset
+
+
+def _lost_until(entry: SegmentEntry, checkpoint: directory.Checkpoint | None) -> int:
+    """First offset after a last segment that cannot be opened, as far as anything says."""
+    return max(_durable_until(entry, checkpoint), entry.base_offset + 1)
 
 
 def _synced_position(entry: SegmentEntry, checkpoint: directory.Checkpoint | None) -> int:
