@@ -54,7 +54,8 @@ cdef class Live:
 
     @staticmethod
     def open_reader(str path, uint64_t log_id, Disk disk=REAL_DISK):
-        """Map the page for a reader, who writes only the word it sleeps on; ``None`` where there is none and none can be made.
+        """Map the page for a reader, who writes only the word it sleeps on; ``None`` where there is none and none can
+        be made.
 
         A reader without the right to write looks every 20 ms instead of being woken.
         A page that cannot be trusted (yet) is something to sleep on until a writer comes and stamps it.

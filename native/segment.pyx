@@ -128,7 +128,8 @@ cdef class Segment:
                                 mapped_bytes=<int64_t>entry.end_position + FOOTER_BYTES,
                                 trusted=(entry.base_offset, record_size, entry.end_position))
         self._take_entry(entry)
-        self.gaps = True
+        # Without an index the places of records are known, so what cannot be read is not a gap.
+        self.gaps = self.gaps or record_size == 0
         self.store.written = min(self.store.written, self.store.allocated)
         self.rebuild_index()
         self.checked = True
@@ -226,8 +227,8 @@ cdef class Segment:
         check_result(self.store.sync(), self.store.path, "sync")
         # Everything here was synced; `marked` says that no frame records it yet, so the next one will.
         self.store.marked = STORE_HEADER_BYTES
-        # Wiped and durably so before the first append: a frame must not have footer bytes for padding. The sync also covers
-        # that the file ends here; what recovery once set aside may stand behind the footer on disk.
+        # Wiped and durably so before the first append: a frame must not have footer bytes for padding. The sync also
+        # covers that the file ends here; what recovery once set aside may stand behind the footer on disk.
         self.store.wipe_footer()
         check_result(self.store.sync(), self.store.path, "sync")
         self.checked = True
@@ -374,7 +375,7 @@ cdef class Segment:
         if position < 0:
             return <int>position
         status = self.store.read(position, view)
-        if status == STATUS_EMPTY and self.index is None and self.gaps:
+        if status == STATUS_EMPTY and self.index is None and self.gaps and self.is_hole(relative):
             return STATUS_MISSING
         if status != 0:
             return STATUS_CORRUPT
@@ -409,7 +410,8 @@ cdef class Segment:
     cdef bint is_hole(self, uint32_t relative) noexcept nogil:
         # In a fixed-length segment with gaps: whether the place of a record is empty.
         cdef frame_view view
-        return self.store.read(self.locate(relative), &view) == STATUS_EMPTY
+        cdef int64_t position = self.locate(relative)
+        return position + self.store.stride <= self.store.allocated and self.store.read(position, &view) == STATUS_EMPTY
 
     cdef uint32_t next_present(self, uint32_t relative) noexcept nogil:
         cdef int64_t slot
@@ -566,8 +568,8 @@ cdef class Segment:
         return ("suspect" if complete else "torn"), bad, dirty_end
 
     def cover_until(self, uint64_t next_offset):
-        """Make a damaged segment end at an offset that is known from elsewhere: ranges of damage end there at the latest, and
-        what is missing up to there is damage."""
+        """Make a damaged segment end at an offset that is known from elsewhere: ranges of damage end there at the
+        latest, and what is missing up to there is damage."""
         self.damage = [(first, min(after, next_offset), position, reason)
                        for first, after, position, reason in self.damage if first < next_offset]
         if self.next_offset < next_offset:

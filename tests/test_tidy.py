@@ -30,11 +30,11 @@ MOST_LINES_OF_A_FILE = 400
 ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
-    "native/log.pyx": 980,  # appends and group commit share one set of locks
-    "native/reader.pyx": 590,
-    "native/segment.pyx": 720,  # one judgement of a segment's bytes
+    "native/log.pyx": 1000,  # appends and group commit share one set of locks
+    "native/reader.pyx": 610,
+    "native/segment.pyx": 760,  # one judgement of a segment's bytes
     "src/striate/storage/async_log.py": 480,  # one public class
-    "src/striate/storage/log.py": 920,  # one public class
+    "src/striate/storage/log.py": 960,  # one public class
     "tests/durability/test_faults.py": 410,
 }
 

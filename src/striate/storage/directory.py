@@ -170,8 +170,8 @@ class Leftovers:
     """Names that interrupted work of the log left behind, or that cannot be told from such.
 
     Attributes:
-        removable: the log's own, and no record is in them. doubtful: named like segments, with a header that does not verify:
-            what a torn creation leaves, but perhaps something precious; these are renamed and not removed.
+        removable: the log's own, and no record is in them. doubtful: named like segments, with a header that does not
+            verify: what a torn creation leaves, but perhaps something precious; these are renamed and not removed.
     """
 
     removable: list[str]
@@ -203,8 +203,8 @@ def leftovers(path: str, named: manifest.Manifest) -> Leftovers:
 def _judge_segment(path: str, suffix: str, named: manifest.Manifest) -> str:
     """``own``, ``doubtful`` or ``foreign``, for a segment file that the manifest does not name.
 
-    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one that was
-    interrupted; a whole header of another log does not.
+    A creation syncs the header before the manifest names the segment, so a header that does not verify belongs to one
+    that was interrupted; a whole header of another log does not.
     """
     if os.path.islink(path) or not os.path.isfile(path):
         return "foreign"

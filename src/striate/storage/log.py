@@ -409,7 +409,10 @@ class Log(LogCore):
             self._settle(visible, True)
         self._announce(sequence)
         self._install(segments, active, lowest, next_offset, sequence)
-        self._remove(removed)
+        with contextlib.suppress(DiskError):
+            # The change is made and durable; a file that cannot be removed now is removed, and reported, at the next
+            # opening.
+            self._remove(removed)
 
     def _save(self, named: Manifest) -> None:
         try:
@@ -473,11 +476,12 @@ class Log(LogCore):
             raise
 
     def _discard(self, *segments: Segment) -> None:
-        """Remove files the manifest does not name; what cannot be removed now is removed at the next opening."""
+        """Remove new files after a failure, unless the manifest on disk names them: a save that failed may have got as
+        far as the rename. What is left is removed at the next opening."""
         with contextlib.suppress(StorageError):
-            # The manifest on disk, and not the one in memory: a save that failed may have got as far as the rename.
-            if manifest.load(self._disk, self.path).sequence == self._generation:
-                self._remove(segments)
+            entries = manifest.load(self._disk, self.path).entries
+            named = {(entry.base_offset, entry.revision) for entry in entries}
+            self._remove(tuple(s for s in segments if (s.base_offset, s.revision) not in named))
 
     def _new_segment(self, base_offset: int, size_bytes: int, revision: int = 0, capacity: int = 0) -> Segment:
         while any(os.path.lexists(name) for name in file_names(self.path, base_offset, revision)):
