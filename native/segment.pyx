@@ -484,7 +484,12 @@ cdef class Segment:
 
     cdef int64_t _last_nonzero(self, int64_t start, int64_t limit) noexcept nogil:
         # Position behind the last byte that is not zero in [start, limit), rounded up to 8; `start` when all are zero.
-        cdef int64_t at = limit - limit % UNIT_BYTES
+        cdef int64_t at = limit
+        while at > start and at % UNIT_BYTES:
+            # A file may end anywhere.
+            if self.store.memory[at - 1] != 0:
+                return at
+            at -= 1
         while at > start and (<const uint64_t *>(self.store.memory + at - UNIT_BYTES))[0] == 0:
             at -= UNIT_BYTES
         return at

@@ -155,11 +155,10 @@ cdef class Store:
             raise CorruptSegmentError(self.path, "the file is shorter than its header", position=len(data))
         if header.magic != MAGIC_STORE:
             raise CorruptSegmentError(self.path, "not a store file (wrong magic)", position=0)
-        # Before the checksum: another version may keep it elsewhere.
-        if header.version != FORMAT_VERSION:
-            raise UnknownVersionError(self.path, header.version, FORMAT_VERSION)
         if header.checksum != header_checksum(header, sizeof(header[0])):
             raise CorruptSegmentError(self.path, "the header's checksum is wrong", position=0)
+        if header.version != FORMAT_VERSION:
+            raise UnknownVersionError(self.path, header.version, FORMAT_VERSION)
         if header.segment_id != segment_id:
             raise CorruptSegmentError(self.path, f"segment {header.segment_id:#x} where the manifest names "
                                                  f"{segment_id:#x}", position=16)
