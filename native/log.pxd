@@ -76,6 +76,7 @@ cdef class LogCore(LogReader):
     cdef int lock_writes(self) except -1
     cdef int append_locked(self, record_input *records, int64_t count, int64_t size_bytes) noexcept nogil
     cdef int64_t write(self, record_input *records, int64_t count, bint release) except -1
+    cdef int64_t append_bytes(self, const char *data, Py_ssize_t size) noexcept
     cdef int64_t write_one(self, object value, object key, int kind) except -1
     cdef int64_t write_many(self, object values, object keys, object lengths, int64_t *count) except -1
     cdef int64_t fill_inputs(self, record_input *records, object values, object keys) except -1
@@ -91,6 +92,7 @@ cdef class LogCore(LogReader):
     cdef void fail(self, int status) noexcept nogil
     cdef bint has_active(self) noexcept nogil
     cdef int write_checkpoint(self) noexcept nogil
+    cdef void stop_threads(self) noexcept
     cdef void sync_loop(self) noexcept nogil
     cdef void prepare_loop(self) noexcept nogil
     cdef bint prepare_step(self) noexcept nogil

@@ -155,8 +155,9 @@ cdef class LogCore(LogReader):
 
     def __dealloc__(self):
         if self.forks == fork_count():
-            # In a forked child the threads do not exist and the locks may be held by nobody.
-            self._stop_threads()
+            # In a forked child the threads do not exist and the locks may be held by nobody. No Python method is called here:
+            # at the interpreter's end the class may have lost them.
+            self.stop_threads()
             pthread_mutex_destroy(&self.write_lock)
             pthread_mutex_destroy(&self.sync_lock)
             pthread_mutex_destroy(&self.grow_lock)
@@ -358,9 +359,32 @@ cdef class LogCore(LogReader):
         Durability: with ``"power"`` the record is on disk when this returns, and only then do readers see it; with
         ``"process"`` it is in the page cache and visible: it survives the process, not the machine. Thread-safe.
         """
-        cdef int64_t offset = self.write_one(value, key, KIND_VALUE)
+        cdef int64_t offset = -1
+        if key is None and PyBytes_CheckExact(value):
+            offset = self.append_bytes(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+        if offset < 0:
+            offset = self.write_one(value, key, KIND_VALUE)
         if self._power:
             self.wait_durable(<uint64_t>offset + 1)
+        return offset
+
+    cdef int64_t append_bytes(self, const char *data, Py_ssize_t size) noexcept:
+        # The plain case without detours: a value, no key, room in the segment, nobody at the lock. -1: take the long road,
+        # which also knows how to complain.
+        cdef record_input record
+        cdef int64_t offset = -1
+        if frame_bytes(SYNC_EXTENSION_BYTES + size) > self.segment_bytes - STORE_HEADER_BYTES or self.clock is not None or self._record_size or self.forks != fork_count():
+            return -1
+        if pthread_mutex_trylock(&self.write_lock) != 0:
+            return -1
+        record.key = record.extension = NULL
+        record.key_size = record.extension_size = 0
+        record.value, record.value_size = data, <uint32_t>size
+        record.kind, record.flags = KIND_VALUE, 0
+        record.timestamp_us = <uint64_t>striate_now_us()
+        if self.append_locked(&record, 1, 0) == 0:
+            offset = <int64_t>record.timestamp_us
+        pthread_mutex_unlock(&self.write_lock)
         return offset
 
     def append_tombstone(self, key):
@@ -824,6 +848,9 @@ cdef class LogCore(LogReader):
 
     def _stop_threads(self):
         """End the helper threads; returns when they have."""
+        self.stop_threads()
+
+    cdef void stop_threads(self) noexcept:
         if not self.threads_running:
             return
         self.threads_running = False

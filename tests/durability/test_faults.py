@@ -100,7 +100,6 @@ def run_and_recover(path: str, disk: SimulatedDisk, ledger: Ledger, options: dic
         close_and_expect_storage_errors(log)
         raise
     del log  # without close(): to the next writer that is a killed process
-    gc.collect()
     log = Log(path, _disk=disk, **options)
     try:
         ledger.check(log)
@@ -141,7 +140,10 @@ def close_and_expect_storage_errors(log: Log) -> None:
 
 @pytest.fixture
 def path(fast_path: Path) -> Iterator[str]:
+    gc.collect()
+    gc.freeze()  # thousands of collections below look at what a test has made and at nothing else
     yield str(fast_path / "log")
+    gc.unfreeze()
     gc.collect()
 
 

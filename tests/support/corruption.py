@@ -49,6 +49,7 @@ class Base:
     synced: bool  # every record was synced when it was acknowledged
     unsealed: int = 0  # base offset of the last segment, or `next` when it is sealed or was closed in order
     frames: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)  # store → offset, start, end
+    steps: dict[str, int] = field(default_factory=dict)  # of which files only every so many bytes are damaged
 
 
 class Case(NamedTuple):
@@ -73,7 +74,9 @@ def make_base(path: Path, kind: str) -> Base:
     """Small logs of a few segments: closed, left by a kill in either mode, compacted, of fixed length."""
     shape: dict[str, Any] = {"record_size": 40} if kind == "fixed" else {}
     durability = "power" if kind in ("power", "fixed") else "process"
-    log = Log(path, segment_bytes=4096, durability=durability, sync_interval_ms=3_600_000, initial_offset=3, **shape)
+    log = Log(
+        path, segment_bytes=4096, durability=durability, sync_interval_ms=3_600_000, initial_offset=3, **shape
+    )
     keys = 4 if kind == "compacted" else 50
     count = 0
     while len(log.segments()) < (6 if kind == "compacted" else 3):
@@ -106,6 +109,11 @@ def make_base(path: Path, kind: str) -> Base:
                 (store.header.base_offset + f.relative_offset, f.position, f.position + f.size_bytes)
                 for f in store.frames
             ]
+    stores = sorted(base.frames)
+    if kind != "closed":
+        base.steps = dict.fromkeys(stores[0 if kind == "power" else 1 : -1], 5)
+    else:
+        base.steps = {stores[1]: 5}
     return base
 
 
@@ -113,15 +121,19 @@ KINDS = ["closed", "power", "process", "compacted", "fixed"]
 
 
 def cases(base: Base) -> Iterator[Case]:
-    """Every bit and every length; of long runs of zeros one bit in 16 bytes, and one length in 16."""
+    """Every bit and every length; of long runs of zeros one bit in 16 bytes, and one length in 16.
+
+    Where another kind has a segment of the same state and shape, a part of its bytes.
+    """
     for name, data in sorted(base.files.items()):
-        for position in range(len(data)):
+        step = 512 if name == "reserve" else base.steps.get(name, 1)
+        for position in range(0, len(data), step):
             around = data[max(0, position - 16) : position + 17]
             if any(around):
                 yield Case(name, length=position)
                 for bit in range(8):
                     yield Case(name, bit=position * 8 + bit)
-            elif position % 16 == 0:
+            elif position // step % 16 == 0:
                 yield Case(name, length=position)
                 yield Case(name, bit=position * 8 + position // 16 % 8)
 
@@ -214,7 +226,9 @@ def judge(path: Path, base: Base, case: Case) -> bool:
             in_tail = [offset for offset in corrupt if offset >= base.unsealed]
             claim(not in_tail, f"appends go on behind damage in the unsealed tail: {in_tail}")
             claim(log.read(end).value in (b"appended", b"x" * 40), "the appended record")
-        claim({o: log.read(o).value for o in base.records if o not in corrupt and o not in absent}, "all gone")
+        claim(
+            {o: log.read(o).value for o in base.records if o not in corrupt and o not in absent}, "all gone"
+        )
     return bool(corrupt or not report.ok)
 
 
@@ -291,7 +305,15 @@ def put(path: Path, base: Base, case: Case) -> None:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     for name, data in base.files.items():
-        (path / name).write_bytes(case.damaged(data) if name == case.file else data)
+        if name == case.file:
+            (path / name).write_bytes(case.damaged(data))
+        elif name == "reserve":  # large, never written to, and made anew when it is not there
+            kept = path.with_suffix(".reserve")
+            if not kept.exists():
+                kept.write_bytes(data)
+            os.link(kept, path / name)
+        else:
+            (path / name).write_bytes(data)
 
 
 def main(bases: str, kind: str, work: str, share: str, shares: str, limit: str, seed: str) -> None:
@@ -314,7 +336,9 @@ def main(bases: str, kind: str, work: str, share: str, shares: str, limit: str, 
                 put(path, base, case)
                 judge_repair(path, base, case)
         except Exception as error:
-            place = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-3:]))
+            place = " < ".join(
+                f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-3:])
+            )
             print(f"{kind} {case!r}: {type(error).__name__}: {error} [{place}]", flush=True)
     print(f"tried {len(chosen)}")
 
