@@ -155,7 +155,7 @@ cdef class LogCore(LogReader):
 
     def __dealloc__(self):
         if self.forks == fork_count():
-            # In a forked child the threads do not exist and the locks may be held by nobody. No Python method is called here:
+            # In a forked child the threads do not exist and the locks may be held by nobody. No Python method is called:
             # at the interpreter's end the class may have lost them.
             self.stop_threads()
             pthread_mutex_destroy(&self.write_lock)
@@ -369,11 +369,12 @@ cdef class LogCore(LogReader):
         return offset
 
     cdef int64_t append_bytes(self, const char *data, Py_ssize_t size) noexcept:
-        # The plain case without detours: a value, no key, room in the segment, nobody at the lock. -1: take the long road,
-        # which also knows how to complain.
+        # The plain case without detours: a value, no key, room in the segment, nobody at the lock. -1: take the long
+        # road, which also knows how to complain.
         cdef record_input record
         cdef int64_t offset = -1
-        if frame_bytes(SYNC_EXTENSION_BYTES + size) > self.segment_bytes - STORE_HEADER_BYTES or self.clock is not None or self._record_size or self.forks != fork_count():
+        if self.clock is not None or self._record_size or self.forks != fork_count() \
+                or frame_bytes(SYNC_EXTENSION_BYTES + size) > self.segment_bytes - STORE_HEADER_BYTES:
             return -1
         if pthread_mutex_trylock(&self.write_lock) != 0:
             return -1
