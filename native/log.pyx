@@ -155,7 +155,7 @@ cdef class LogCore(LogReader):
 
     def __dealloc__(self):
         if self.forks == fork_count():
-            # In a forked child the threads do not exist and the locks may be held by nobody. No Python method is called:
+            # In a forked child there are no threads, and the locks may be held by nobody. No Python method is called:
             # at the interpreter's end the class may have lost them.
             self.stop_threads()
             pthread_mutex_destroy(&self.write_lock)
