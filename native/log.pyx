@@ -966,7 +966,10 @@ def _as_list(object items, str argument):
     cdef object item
     if isinstance(items, (str, bytes, bytearray, memoryview)) or not hasattr(items, "__iter__"):
         raise InvalidTypeError(argument, "a sequence of bytes", type(items))
-    result = tuple(items)
+    try:
+        result = tuple(items)
+    except TypeError:
+        raise InvalidTypeError(argument, "a sequence of bytes", type(items)) from None
     for item in result:
         if not PyBytes_CheckExact(item):
             return tuple(_as_bytes(item, argument) for item in result)

@@ -55,7 +55,10 @@ cdef uint64_t as_offset(object value, str argument) except? 0xFFFFFFFFFFFFFFFF:
     # bool is an int to Python, but never an offset. numpy integers are welcome.
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidTypeError(argument, "an int", type(value))
-    value = value.__index__()
+    try:
+        value = value.__index__()
+    except TypeError:
+        raise InvalidTypeError(argument, "an int", type(value)) from None
     if not 0 <= value < 1 << 63:
         raise InvalidArgumentError(argument, "from 0 to 2**63 - 1", value)
     return value
@@ -250,6 +253,8 @@ cdef class LogReader:
         cdef int status
         if hasattr(offsets, "tolist"):
             offsets = offsets.tolist()
+            if not isinstance(offsets, list):
+                raise InvalidTypeError("offsets", "a sequence of ints", type(offsets))
         elif not isinstance(offsets, (list, tuple, range)):
             if isinstance(offsets, (str, bytes)) or not hasattr(offsets, "__iter__"):
                 raise InvalidTypeError("offsets", "a sequence of ints", type(offsets))

@@ -8,8 +8,8 @@ from striate._native.frame cimport frame_view
 cdef class Record:
     cdef uint64_t _offset
     cdef uint64_t _timestamp_us
-    cdef readonly object key          # bytes, or None
-    cdef readonly bytes value
+    cdef object _key                  # bytes, or None
+    cdef object _value                # bytes
     cdef uint8_t _kind
 
 

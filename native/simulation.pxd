@@ -14,7 +14,6 @@ cdef class SimulatedDisk(Disk):
     cdef readonly dict calls          # operation -> how often it was called
     cdef readonly int misuses         # calls on descriptors that are not open
     cdef readonly int faults_hit      # how many calls have failed on purpose
-    cdef public bint deferred         # full segments are sealed by the next sync, as if by the sync thread
     cdef public bint recording        # False: forward and inject, but keep no operations
     cdef public object volatile_names  # names of files that are shared memory: states are recorded instead
     cdef int64_t next_file            # number of the next opened file; never used twice

@@ -247,7 +247,6 @@ cdef class SimulatedDisk(Disk):
         calls: operation name to the number of calls, failed ones included.
         faults_hit: how many calls have failed on purpose.
         misuses: how many calls were made on files that are not open.
-        deferred: true lets the core seal full segments later, where it would leave that to its sync thread.
         recording: false to keep no operations.
         volatile_names: file names that are shared memory and not data.
     """
@@ -295,6 +294,10 @@ cdef class SimulatedDisk(Disk):
         """Put a remark of the workload into the record, at this place."""
         self.see_volatile()
         self.operations.append(("note", *what))
+
+    def defer_seals(self, bint deferred=True):
+        """Let the core seal full segments with a later sync, where it would leave that to its sync thread."""
+        self.deferred = deferred
 
     def fail(self, str operation, int nth=1, int errno=EIO, *, bint forever=False, str path_contains="",
              bint partial=False):

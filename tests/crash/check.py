@@ -48,7 +48,7 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
         _keep_inode(f"{root}/log/live")
         disk = SimulatedDisk()
         disk.recording = record
-        disk.deferred = state.trace.deferred
+        disk.defer_seals(state.trace.deferred)
         driver = Driver(root, disk, state.trace.options, Contents(), state.trace.log_class)
         driver.clock.now += 10**9
         driver.serial = 10**6

@@ -43,7 +43,7 @@ def record(name: str, seed: int = 0, log_class: type[Log] = Log) -> Trace:
     with scratch() as root:
         Path(root).mkdir()
         disk = SimulatedDisk()
-        disk.deferred = work.deferred
+        disk.defer_seals(work.deferred)
         driver = Driver(root, disk, work.options, Contents.empty(work.options.get("initial_offset", 0)), log_class)
         start = driver.contents
         work.program(driver, Random(zlib.crc32(name.encode()) + seed))

@@ -64,7 +64,10 @@ def _random_u64() -> int:
 def _integer(value: object, name: str, lowest: int, highest: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidTypeError(name, "an int", type(value))
-    number = int(value.__index__())
+    try:
+        number = int(value.__index__())
+    except TypeError:
+        raise InvalidTypeError(name, "an int", type(value)) from None
     if not lowest <= number <= highest:
         raise InvalidArgumentError(name, f"from {lowest} to {highest}", number)
     return number
