@@ -35,8 +35,9 @@ cdef struct io_table:
     int (*unlink)(void *context, const char *path) noexcept nogil
     int (*make_directory)(void *context, const char *path, int mode) noexcept nogil
     # make allocated pages of a mapping cheap to store into (populate); fill=1 also writes zeros to the blocks first,
-    # which halves the price of each later sync. Only a hint: never fails.
-    void (*prepare)(void *context, int descriptor, char *address, int64_t position, int64_t size,
+    # which halves the price of each later sync. 0, or -errno of the sync after the zeros: a
+    # failed sync is told once per descriptor, so whoever gets it must stop the log
+    int (*prepare)(void *context, int descriptor, char *address, int64_t position, int64_t size,
                     int fill) noexcept nogil
 
 

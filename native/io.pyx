@@ -139,7 +139,7 @@ cdef int _make_directory(void *context, const char *path, int mode) noexcept nog
 cdef char _zeros[262144]              # static storage: zero
 
 
-cdef void _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
+cdef int _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
                    int fill) noexcept nogil:
     cdef int64_t done = 0
     cdef int64_t piece
@@ -147,11 +147,13 @@ cdef void _prepare(void *context, int descriptor, char *address, int64_t positio
         while done < size:
             piece = min(size - done, <int64_t>sizeof(_zeros))
             if pwrite(descriptor, _zeros, <size_t>piece, position + done) != piece:
-                return
+                return 0
             done += piece
         # Without this the extents stay "unwritten" and the first durable append into them pays for the conversion.
-        fdatasync(descriptor)
+        if fdatasync(descriptor) != 0:
+            return -errno
     striate_populate_write(address + position, <size_t>size)
+    return 0
 
 
 cdef uint32_t _forks = 0

@@ -46,6 +46,7 @@ cdef class LogCore(LogReader):
     cdef pthread_cond_t sync_done
     cdef bint syncing                         # somebody leads
     cdef uint64_t durable_next                # everything below is on disk; atomic
+    cdef uint64_t durable_appends             # of `appends`, how many are on disk; never falls; atomic
     cdef int failure                          # errno of the sync that failed, or 0
     cdef uint64_t syncs
     # added to under write_lock, taken from by whoever leads
@@ -84,8 +85,8 @@ cdef class LogCore(LogReader):
                                   const uint64_t *lengths, int64_t count) except -1
     cdef int64_t check_size(self, record_input *record) except -1
     cdef int make_room(self, int status, int64_t size_bytes, int64_t records) except -1
-    cdef int wait_durable(self, uint64_t next_offset) except -1
-    cdef int sync_to(self, uint64_t next_offset) noexcept nogil
+    cdef int wait_durable(self) except -1
+    cdef int sync_to(self, uint64_t appends) noexcept nogil
     cdef void lead(self) noexcept nogil
     cdef void resign(self) noexcept nogil
     cdef int sync_once(self) noexcept nogil

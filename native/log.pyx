@@ -197,9 +197,12 @@ cdef class LogCore(LogReader):
         us."""
         if not self._disk.background or segment.store.allocated <= PAGE_BYTES:
             return
+        cdef int status
         with nogil:
-            self._disk.table.prepare(self._disk.table.context, segment.store.descriptor, segment.store.memory,
-                                     PAGE_BYTES, segment.store.allocated - PAGE_BYTES, self._power)
+            status = self._disk.table.prepare(self._disk.table.context, segment.store.descriptor, segment.store.memory,
+                                              PAGE_BYTES, segment.store.allocated - PAGE_BYTES, self._power)
+        if status < 0:
+            raise_disk_error(status, segment.store.path, "sync")
 
     def _install(self, tuple segments, Segment active, uint64_t lowest, uint64_t next_offset, uint64_t generation):
         """Swap in another list of segments. Under the admin lock; of a writer also with leadership and frozen."""
@@ -249,6 +252,7 @@ cdef class LogCore(LogReader):
     def _settle(self, uint64_t next_offset, bint shrink=False):
         """Everything below ``next_offset`` is durable now and, in this log's way, visible. With leadership."""
         striate_store_u64(&self.durable_next, next_offset)
+        striate_store_u64(&self.durable_appends, self.appends)
         if shrink:
             striate_store_u64(&self.written_next, next_offset)
         self.still = next_offset
@@ -318,8 +322,14 @@ cdef class LogCore(LogReader):
         return self.failure
 
     @property
-    def _durable_next(self):
-        return striate_load_u64(&self.durable_next)
+    def _appends(self):
+        """Records appended by this object."""
+        return striate_load_u64(&self.appends)
+
+    @property
+    def _durable_appends(self):
+        """How many of them, counted from the first, are durable."""
+        return striate_load_u64(&self.durable_appends)
 
     @property
     def _last_timestamp_us(self):
@@ -365,7 +375,7 @@ cdef class LogCore(LogReader):
         if offset < 0:
             offset = self.write_one(value, key, KIND_VALUE)
         if self._power:
-            self.wait_durable(<uint64_t>offset + 1)
+            self.wait_durable()
         return offset
 
     cdef int64_t append_bytes(self, const char *data, Py_ssize_t size) noexcept:
@@ -398,7 +408,7 @@ cdef class LogCore(LogReader):
             raise InvalidTypeError("key", "bytes", type(None))
         offset = self.write_one(b"", key, KIND_TOMBSTONE)
         if self._power:
-            self.wait_durable(<uint64_t>offset + 1)
+            self.wait_durable()
         return offset
 
     def append_many(self, values, keys=None, *, lengths=None):
@@ -419,7 +429,7 @@ cdef class LogCore(LogReader):
         cdef int64_t count = 0
         cdef int64_t first = self.write_many(values, keys, lengths, &count)
         if self._power and count:
-            self.wait_durable(<uint64_t>(first + count))
+            self.wait_durable()
         return range(first, first + count)
 
     def _append_nowait(self, value, key=None, int kind=KIND_VALUE):
@@ -685,10 +695,13 @@ cdef class LogCore(LogReader):
 
     # ------------------------------------------------------------ group commit
 
-    cdef int wait_durable(self, uint64_t next_offset) except -1:
+    cdef int wait_durable(self) except -1:
+        # For all appended so far. Counted in appends and not in offsets: truncation takes offsets back, and whoever
+        # waits for one would wait for ever; what it removed had been made durable before.
+        cdef uint64_t appends = striate_load_u64(&self.appends)
         cdef int status
         with nogil:
-            status = self.sync_to(next_offset)
+            status = self.sync_to(appends)
         if status < 0:
             raise SyncFailedError(self.path, "sync", -status, os.strerror(-status))
         return 0
@@ -696,15 +709,15 @@ cdef class LogCore(LogReader):
     def _sync_written(self):
         """Make everything written durable; the offset up to which it is."""
         self._raise_unless_open()
-        self.wait_durable(striate_load_u64(&self.written_next))
+        self.wait_durable()
         return striate_load_u64(&self.durable_next)
 
-    cdef int sync_to(self, uint64_t next_offset) noexcept nogil:
-        # Wait until everything below next_offset is durable, syncing if nobody does. 0 or -errno.
+    cdef int sync_to(self, uint64_t appends) noexcept nogil:
+        # Wait until the first so many appends are durable, syncing if nobody does. 0 or -errno.
         cdef int status = 0
         pthread_mutex_lock(&self.sync_lock)
         while True:
-            if striate_load_u64(&self.durable_next) >= next_offset:
+            if striate_load_u64(&self.durable_appends) >= appends:
                 break
             if self.failure:
                 status = -self.failure
@@ -741,6 +754,7 @@ cdef class LogCore(LogReader):
         cdef int i
         cdef int sealed = 0
         cdef uint64_t next_offset
+        cdef uint64_t appends
         cdef int64_t position = 0
         cdef void *active = NULL
         if self.failure:
@@ -761,6 +775,7 @@ cdef class LogCore(LogReader):
                         self.fail(status)
                         return status
         next_offset = self.written_next
+        appends = self.appends
         if self.active is not None:
             active = <void *>self.active
             position = self.active.store.written
@@ -774,6 +789,7 @@ cdef class LogCore(LogReader):
             self.syncs += 1
             striate_store_i64(&(<Segment>active).store.synced, position)
         striate_store_u64(&self.durable_next, next_offset)
+        striate_store_u64(&self.durable_appends, appends)
         if self._power and next_offset != self._live.visible():
             self._live.publish(next_offset)
         return 0
@@ -920,6 +936,7 @@ cdef class LogCore(LogReader):
         # Allocate and prepare one piece of what the next appends will use; False when there is enough. Errors are left
         # for the append that needs the space, which can report them.
         cdef int64_t limit, allocated, written, ahead, step, start, end
+        cdef int status = 0
         pthread_mutex_lock(&self.grow_lock)
         if self.prepare_target == NULL:
             pthread_mutex_unlock(&self.grow_lock)
@@ -938,9 +955,11 @@ cdef class LogCore(LogReader):
                 step = 0
             elif self._power:
                 # Zeros first and under the lock: written after the blocks are announced, they could fall on records.
-                self._disk.table.prepare(self._disk.table.context, (<Segment>self.prepare_target).store.descriptor,
-                                         (<Segment>self.prepare_target).store.memory, allocated, step, True)
-                striate_store_i64(&(<Segment>self.prepare_target).store.allocated, allocated + step)
+                status = self._disk.table.prepare(self._disk.table.context,
+                                                  (<Segment>self.prepare_target).store.descriptor,
+                                                  (<Segment>self.prepare_target).store.memory, allocated, step, True)
+                if status == 0:
+                    striate_store_i64(&(<Segment>self.prepare_target).store.allocated, allocated + step)
             else:
                 striate_store_i64(&(<Segment>self.prepare_target).store.allocated, allocated + step)
         else:
@@ -949,6 +968,11 @@ cdef class LogCore(LogReader):
             start = max(self.prepared, written - written % PAGE_BYTES)
             end = min((<Segment>self.prepare_target).store.allocated, min(written + ahead, start + POPULATE_STEP_BYTES))
         pthread_mutex_unlock(&self.grow_lock)
+        if status < 0:
+            # The kernel tells of a failed write-back once per descriptor: had we swallowed it, the next sync of an
+            # append would say that all is well.
+            self.fail(status)
+            return False
         if start < end:
             # Without the lock: an append that overtakes takes its own page faults and does not wait for ours.
             # prepare_lock keeps the target alive.

@@ -214,7 +214,7 @@ cdef int _make_directory(void *context, const char *path, int mode) noexcept wit
     return result
 
 
-cdef void _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
+cdef int _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
                    int fill) noexcept with gil:
     # A hint may do nothing, or what the real disk does: write zeros. They are written and recorded, so that
     # preparing a range that is in use is found out; they are not synced, so that nothing can lean on that.
@@ -224,6 +224,7 @@ cdef void _prepare(void *context, int descriptor, char *address, int64_t positio
         zeros = bytes(size)
         if disk.real.write(disk.real.context, descriptor, <char *>zeros, <size_t>size, position) == size:
             disk.add(("write", disk.file_of(descriptor), position, zeros))
+    return 0
 
 
 # Mappings and files are released through the disk, so it and its tables must stay whole when a log dies

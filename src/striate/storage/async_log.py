@@ -150,7 +150,7 @@ class AsyncLog:
         if log._failed:
             self._fail_waiting(SyncFailedError(log.path, "sync", log._failed, os.strerror(log._failed)))
             return
-        durable = log._durable_next
+        durable = log._durable_appends
         while waiting and waiting[0][0] <= durable:
             future = waiting.popleft()[1]
             if not future.done():
@@ -164,11 +164,11 @@ class AsyncLog:
             if not future.done():
                 future.set_exception(error)
 
-    def _durable(self, next_offset: int) -> asyncio.Future[None]:
+    def _durable(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = get_running_loop().create_future()
         if not self._waiting:
             self._log._request_sync()
-        self._waiting.append((next_offset, future))
+        self._waiting.append((self._log._appends, future))
         return future
 
     # ------------------------------------------------------------ writing
@@ -179,7 +179,7 @@ class AsyncLog:
             self._refuse()
         offset = self._append_nowait(value, key)
         if self._power:
-            await self._durable(offset + 1)
+            await self._durable()
         return offset
 
     async def append_tombstone(self, key: BytesLike) -> int:
@@ -190,7 +190,7 @@ class AsyncLog:
             raise InvalidTypeError("key", "bytes", type(None))
         offset = self._log._append_nowait(b"", key, RecordKind.TOMBSTONE)
         if self._power:
-            await self._durable(offset + 1)
+            await self._durable()
         return offset
 
     async def append_many(
@@ -205,7 +205,7 @@ class AsyncLog:
             self._refuse()
         offsets = self._log._append_many_nowait(values, keys, lengths)
         if self._power and offsets:
-            await self._durable(offsets.stop)
+            await self._durable()
         return offsets
 
     async def sync(self) -> int:
