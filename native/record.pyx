@@ -101,7 +101,8 @@ cdef PyMemberDef[2] _slots
 
 cdef _add_slot(int number, const char *name, Record of, const char *doc):
     cdef PyTypeObject *record_type = <PyTypeObject *>Record
-    # The objects stand right behind the timestamp, in the order of record.pxd (Cython gives no address of an object field).
+    # The objects stand right behind the timestamp, in the order of record.pxd: Cython gives no address of an object
+    # field.
     cdef char *first = <char *>&of._timestamp_us + sizeof(of._timestamp_us)
     _slots[number].name, _slots[number].type, _slots[number].flags = name, T_OBJECT_EX, READONLY
     _slots[number].offset = first - <char *><void *>of + number * <Py_ssize_t>sizeof(PyObject *)

@@ -151,8 +151,8 @@ class Expectation:
         elif kind == "end":
             self.settled = [states[int(str(note[3]))]]
             self.begun = None
-        elif kind == "failed":  # nobody can say whether it was done
-            self.settled = self.candidates()
+        elif kind == "failed":  # a sync: nobody can say whether it was done
+            self.settled = [replace(state, alive=state.durable) for state in self.candidates()]
             self.begun = None
         elif kind == "snapshot":
             self.snapshots = {**self.snapshots, str(note[2]): states[int(str(note[3]))]}

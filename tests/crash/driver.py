@@ -90,6 +90,11 @@ class Driver:
         assert self._log is not None, "the log is closed"
         return self._log
 
+    @property
+    def closed(self) -> bool:
+        """Whether no log is open."""
+        return self._log is None or self._log.closed
+
     def value(self, size: int) -> bytes:
         """A value that no other record has."""
         self.serial += 1
@@ -134,10 +139,13 @@ class Driver:
     def recover(self, candidates: Sequence[Contents]) -> Contents:
         """Open a log after a crash; whatever it holds is from now on what it has to keep."""
         self._log = self.log_class(self.path, clock=self.clock, _disk=self.disk, **self.options)
-        self.contents = observe(self.log)
-        ends = {end for state in candidates for end in state.ends if end <= self.contents.end}
-        self.contents.ends = frozenset(ends | {self.contents.end})
-        self._end("recover", self.contents.settled(self._durable()))
+        return self.take(observe(self.log), candidates)
+
+    def take(self, seen: Contents, candidates: Sequence[Contents]) -> Contents:
+        """Go on from what the log shows; it was one of the candidates, or the first batches of one."""
+        ends = {end for state in candidates for end in state.ends if end <= seen.end}
+        seen.ends = frozenset(ends | {seen.end})
+        self._end("take", seen.settled(self._durable()))
         return self.contents
 
     def close(self) -> None:
@@ -241,7 +249,8 @@ class Driver:
     def close_failed(self) -> None:
         """Close a log that has seen a failed sync."""
         try:
-            self.log.close()
+            if self._log is not None:
+                self._log.close()
         except SyncFailedError:
             pass
         self._log = None

@@ -125,10 +125,14 @@ _STEPS: tuple[tuple[int, Callable[[Driver, Random], None]], ...] = (
 )
 
 
+def any_step(random: Random) -> Callable[[Driver, Random], None]:
+    """Something that can be done to an open log."""
+    return random.choices(_STEPS, [weight for weight, _ in _STEPS])[0][1]
+
+
 @workload(both=True)
 def everything(driver: Driver, random: Random) -> None:
     driver.open()
-    weights = [weight for weight, _ in _STEPS]
     for _ in range(25):
-        random.choices(_STEPS, weights)[0][1](driver, random)
+        any_step(random)(driver, random)
     driver.close()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from . import appending, rewriting
+from . import appending, faulty, rewriting
 from .driver import Driver
 from .registry import SEGMENT_BYTES, WORKLOADS, Workload
 
-__all__ = ["TOY", "WORKLOADS", "appending", "rewriting"]
+__all__ = ["TOY", "WORKLOADS", "appending", "faulty", "rewriting"]
 
 
 def _toy(driver: Driver, random: Random) -> None:

@@ -143,10 +143,7 @@ def build(name: str, path: Path) -> dict[str, bytes]:
 
 def rows_of(log: Any) -> list[list[Any]]:
     """Offset, time, key, value and kind of every record, as JSON takes them."""
-    return [
-        [r.offset, r.timestamp, None if r.key is None else r.key.hex(), r.value.hex(), int(r.kind)]
-        for r in log
-    ]
+    return [[r.offset, r.timestamp, None if r.key is None else r.key.hex(), r.value.hex(), int(r.kind)] for r in log]
 
 
 def main() -> None:

@@ -140,9 +140,7 @@ def test_record_is_immutable_comparable_and_hashable(open_log: Opener) -> None:
 
 
 def test_names_at_the_top() -> None:
-    wanted = (
-        "Log AsyncLog Record RecordBatch RecordKind SegmentInfo LogStats RecoveryReport __version__".split()
-    )
+    wanted = "Log AsyncLog Record RecordBatch RecordKind SegmentInfo LogStats RecoveryReport __version__".split()
     for name in [*wanted, *striate.errors.__all__]:
         assert hasattr(striate, name), name
         if not name.startswith("__"):
@@ -273,9 +271,7 @@ def test_out_of_range_carries_the_range(open_log: Opener, initial: int, count: i
         with pytest.raises(OffsetOutOfRangeError) as caught:
             read()
         error = caught.value
-        assert (error.offset, error.lowest_offset, error.next_offset) == (asked, initial, initial + count), (
-            name
-        )
+        assert (error.offset, error.lowest_offset, error.next_offset) == (asked, initial, initial + count), name
         assert isinstance(error, LookupError)
         assert str(asked) in str(error)
 

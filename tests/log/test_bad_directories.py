@@ -80,9 +80,7 @@ def test_below_a_plain_file(tmp_path: Path) -> None:
         Log(tmp_path / "file" / "log")
 
 
-@pytest.mark.parametrize(
-    "name", ["notes.txt", "00000000000000000000.store", "00000000000000000000.log", "sub/"]
-)
+@pytest.mark.parametrize("name", ["notes.txt", "00000000000000000000.store", "00000000000000000000.log", "sub/"])
 def test_a_foreign_directory(log_path: Path, name: str) -> None:
     log_path.mkdir()
     thing = log_path / name

@@ -45,12 +45,8 @@ TYPES: dict[str, Call] = {
     "append_many with a key not in a list": lambda log: log.append_many([b"a"], 7),
     "append_many with text lengths": lambda log: log.append_many(b"abc", lengths="abc"),
     "append_many with float lengths": lambda log: log.append_many(b"abc", lengths=np.array([1.0, 2.0])),
-    "append_many with lengths in two dimensions": lambda log: log.append_many(
-        b"ab", lengths=np.array([[1, 1]], "<u4")
-    ),
-    "append_many with a list and lengths": lambda log: log.append_many(
-        [b"abc"], lengths=np.array([3], "<u4")
-    ),
+    "append_many with lengths in two dimensions": lambda log: log.append_many(b"ab", lengths=np.array([[1, 1]], "<u4")),
+    "append_many with a list and lengths": lambda log: log.append_many([b"abc"], lengths=np.array([3], "<u4")),
     "tombstone of None": lambda log: log.append_tombstone(None),
     "tombstone of text": lambda log: log.append_tombstone("key"),
     "read None": lambda log: log.read(None),

@@ -180,11 +180,7 @@ def test_rounds_of_compaction_and_appends(open_log: Opener, rng: Random) -> None
             model[log.append(value, key)] = (key, value, False)
         log.compact()
         last = latest(model)
-        model = {
-            offset: record
-            for offset, record in model.items()
-            if record[0] is None or last[record[0]] == offset
-        }
+        model = {offset: record for offset, record in model.items() if record[0] is None or last[record[0]] == offset}
         assert held(log) == model
     check_reads(log, model, log.lowest_offset, log.next_offset)
     log.close()

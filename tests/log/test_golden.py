@@ -133,9 +133,7 @@ def test_an_independent_encoder_gives_the_same_bytes(name: str) -> None:
     assert not left, f"files that nothing explains: {left}"
 
 
-def entry_of(
-    header: fmt.StoreHeader, footer: fmt.Footer, next_offset: int, revision: int, gaps: bool
-) -> fmt.Entry:
+def entry_of(header: fmt.StoreHeader, footer: fmt.Footer, next_offset: int, revision: int, gaps: bool) -> fmt.Entry:
     """The manifest's entry for a sealed segment."""
     return fmt.Entry(
         base_offset=header.base_offset,

@@ -111,9 +111,7 @@ class LogMachine(RuleBasedStateMachine):
         offset = self.log.append(value, key)
         self.wrote([Entry(key, value)], range(offset, offset + 1))
 
-    @rule(
-        items=st.lists(st.tuples(sizes, keys), max_size=40), form=st.sampled_from(["plain", "keys", "buffer"])
-    )
+    @rule(items=st.lists(st.tuples(sizes, keys), max_size=40), form=st.sampled_from(["plain", "keys", "buffer"]))
     def append_many(self, items: list[tuple[int, bytes | None]], form: str) -> None:
         values = [self.value(size) for size, _ in items]
         chosen = [key if form == "keys" and not self.record_size else None for _, key in items]
@@ -202,9 +200,7 @@ class LogMachine(RuleBasedStateMachine):
         stamps = [self.times[offset] for offset in present]
         asked = (stamps[int(fraction * (len(stamps) - 1))] if stamps else self.now) + shift
         place = bisect_left(stamps, asked)
-        assert self.log.offset_for_time(asked) == (
-            present[place] if place < len(present) else self.model.next
-        )
+        assert self.log.offset_for_time(asked) == (present[place] if place < len(present) else self.model.next)
 
     # ------------------------------------------------------------ dropping
 

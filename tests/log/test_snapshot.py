@@ -177,9 +177,7 @@ def test_every_flipped_byte_is_refused(open_log: Opener, tmp_path: Path) -> None
 def padding(data: bytes) -> set[int]:
     """Where zeros stand in a store that belong to nothing, and that no checksum covers."""
     store = fmt.decode_store(data)
-    covered = set(range(fmt.HEADER_BYTES)) | set(
-        range(store.end_position, store.end_position + fmt.FOOTER_BYTES)
-    )
+    covered = set(range(fmt.HEADER_BYTES)) | set(range(store.end_position, store.end_position + fmt.FOOTER_BYTES))
     for frame in store.frames:
         size = fmt.FRAME_BYTES + int.from_bytes(data[frame.position + 4 : frame.position + 8], "little")
         covered |= set(range(frame.position, frame.position + size))
@@ -246,9 +244,7 @@ def test_snapshots_under_way_while_others_append(log_path: Path, tmp_path: Path)
         try:
             for number in range(8):
                 info = log.snapshot(tmp_path / f"snapshot-{number}")
-                with Log.restore(
-                    tmp_path / f"snapshot-{number}", tmp_path / f"restored-{number}"
-                ) as restored:
+                with Log.restore(tmp_path / f"snapshot-{number}", tmp_path / f"restored-{number}") as restored:
                     assert restored.next_offset == info.next_offset
                     assert restored.next_offset % 3 == 0
                     assert len(content(restored)) == info.next_offset - info.lowest_offset

@@ -179,9 +179,7 @@ def run_threads(path: Path, seed: int, seconds: float, durability: str, counts: 
                 shared.errors.append(error)
 
         jobs = [work for work, count in counts.items() for _ in range(count)]
-        threads = [
-            threading.Thread(target=guarded, args=(work, number)) for number, work in enumerate(jobs, 1)
-        ]
+        threads = [threading.Thread(target=guarded, args=(work, number)) for number, work in enumerate(jobs, 1)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -74,9 +74,7 @@ def make_base(path: Path, kind: str) -> Base:
     """Small logs of a few segments: closed, left by a kill in either mode, compacted, of fixed length."""
     shape: dict[str, Any] = {"record_size": 40} if kind == "fixed" else {}
     durability = "power" if kind in ("power", "fixed") else "process"
-    log = Log(
-        path, segment_bytes=4096, durability=durability, sync_interval_ms=3_600_000, initial_offset=3, **shape
-    )
+    log = Log(path, segment_bytes=4096, durability=durability, sync_interval_ms=3_600_000, initial_offset=3, **shape)
     keys = 4 if kind == "compacted" else 50
     count = 0
     while len(log.segments()) < (6 if kind == "compacted" else 3):
@@ -226,9 +224,7 @@ def judge(path: Path, base: Base, case: Case) -> bool:
             in_tail = [offset for offset in corrupt if offset >= base.unsealed]
             claim(not in_tail, f"appends go on behind damage in the unsealed tail: {in_tail}")
             claim(log.read(end).value in (b"appended", b"x" * 40), "the appended record")
-        claim(
-            {o: log.read(o).value for o in base.records if o not in corrupt and o not in absent}, "all gone"
-        )
+        claim({o: log.read(o).value for o in base.records if o not in corrupt and o not in absent}, "all gone")
     return bool(corrupt or not report.ok)
 
 
@@ -339,9 +335,7 @@ def main(bases: str, kind: str, work: str, share: str, shares: str, limit: str, 
                 put(path, base, case)
                 judge_repair(path, base, case)
         except Exception as error:
-            place = " < ".join(
-                f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-3:])
-            )
+            place = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-3:]))
             print(f"{kind} {case!r}: {type(error).__name__}: {error} [{place}]", flush=True)
     print(f"tried {len(chosen)}")
 

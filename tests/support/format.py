@@ -107,8 +107,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
         0,
     )
     body = head + b"".join(
-        _ENTRY.pack(*(getattr(entry, name) for name in Entry.__dataclass_fields__), 0)
-        for entry in manifest.entries
+        _ENTRY.pack(*(getattr(entry, name) for name in Entry.__dataclass_fields__), 0) for entry in manifest.entries
     )
     return _manifest_with_checksum(body)
 
@@ -170,9 +169,7 @@ def decode_checkpoint(data: bytes) -> list[Slot]:
         if len(raw) < HEADER_BYTES or not any(raw):
             continue
         assert checksum(raw[:60]) == CHECKSUM.unpack_from(raw, 60)[0], "checkpoint checksum"
-        magic, version, size, log_id, sequence, segment_id, base, synced, next_offset, zero, _ = _SLOT.unpack(
-            raw
-        )
+        magic, version, size, log_id, sequence, segment_id, base, synced, next_offset, zero, _ = _SLOT.unpack(raw)
         assert (magic, version, size, zero) == (b"SCHK", VERSION, HEADER_BYTES, 0)
         slots.append(Slot(log_id, sequence, segment_id, base, synced, next_offset))
     return slots

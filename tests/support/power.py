@@ -109,9 +109,7 @@ for thread in range(int(threads)): threading.Thread(target=work, args=(thread,))
 
 def load_and_cut(made: Machine, arguments: list[object], run_s: float) -> tuple[list[Any], float]:
     """Run a writer, cut the power after a while, kill it. Returns what it said and when the power went."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, *map(str, arguments)], stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", WRITER, *map(str, arguments)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         heard = b""
 
@@ -152,9 +150,7 @@ def power_cuts(
                     oracle.before(line[1])
                 elif line[0] == "after" and (durability == "power" or line[4] < cut_at - 1.0):
                     oracle.after(line[1], line[2])  # process mode: what is a second old was long synced
-            known_durable = max(
-                (line[3] for line in said if line[0] == "after" and line[4] < cut_at), default=0
-            )
+            known_durable = max((line[3] for line in said if line[0] == "after" and line[4] < cut_at), default=0)
             made.restart()
             if check_after_cut(path, durability, oracle, known_durable):
                 acknowledged += oracle.acknowledged

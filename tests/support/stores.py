@@ -82,9 +82,7 @@ def encode_frame(frame: Frame, segment_id: int) -> bytes:
         extensions += _BATCH.pack(producer_id, leader_epoch, first_sequence, producer_epoch, 0, batch_count)
     key = frame.key or b""
     payload = extensions + key + frame.value
-    head = _FRAME.pack(
-        0, len(payload), frame.timestamp_us, frame.relative_offset, len(key), frame.kind, flags
-    )
+    head = _FRAME.pack(0, len(payload), frame.timestamp_us, frame.relative_offset, len(key), frame.kind, flags)
     answer = checksum(struct.pack("<Q", segment_id), head[4:], payload)
     whole = CHECKSUM.pack(answer) + head[4:] + payload
     return whole.ljust(padded(len(whole)), b"\0")

@@ -37,7 +37,4 @@ def read_tag(value: bytes) -> Tag:
 def planned_batch(seed: int, operation: int, count: int, largest: int = 300) -> list[bytes]:
     """The values of a batch, from its number alone: writer and checker compute the same."""
     random_sizes = random.Random(seed * 1_000_003 + operation)
-    return [
-        make_value(operation, index, count, random_sizes.randrange(TAG_BYTES, largest))
-        for index in range(count)
-    ]
+    return [make_value(operation, index, count, random_sizes.randrange(TAG_BYTES, largest)) for index in range(count)]

@@ -233,9 +233,7 @@ class SerialOracle:
         if plan[1] == "retain":
             wanted = self.model.copied()
             wanted.truncate_before(low)
-            return wanted.difference(log) or (
-                "retained too little" if low > max(plan[2], self.model.low) else ""
-            )
+            return wanted.difference(log) or ("retained too little" if low > max(plan[2], self.model.low) else "")
         model = self.model.copied()
         if plan[1] in ("append", "many", "tombstone"):
             model.append(entries_of(plan))
