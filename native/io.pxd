@@ -38,7 +38,7 @@ cdef struct io_table:
     # which halves the price of each later sync. 0, or -errno of the sync after the zeros: a
     # failed sync is told once per descriptor, so whoever gets it must stop the log
     int (*prepare)(void *context, int descriptor, char *address, int64_t position, int64_t size,
-                    int fill) noexcept nogil
+                   int fill) noexcept nogil
 
 
 cdef class Disk:

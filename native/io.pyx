@@ -140,7 +140,7 @@ cdef char _zeros[262144]              # static storage: zero
 
 
 cdef int _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
-                   int fill) noexcept nogil:
+                  int fill) noexcept nogil:
     cdef int64_t done = 0
     cdef int64_t piece
     if fill:

@@ -250,7 +250,6 @@ cdef class LogReader:
         cdef frame_view view
         cdef list records
         cdef Record record
-        cdef int status
         if hasattr(offsets, "tolist"):
             offsets = offsets.tolist()
             if not isinstance(offsets, list):
@@ -291,8 +290,8 @@ cdef class LogReader:
             records = PyList_New(count)
             for i in range(count):
                 segment = <Segment>targets[i].segment
-                status = read_frame(segment.store, targets[i].position, &view) if targets[i].position >= 0 else 1
-                if status == 0 and view.relative_offset == targets[i].relative:
+                if targets[i].position >= 0 and read_frame(segment.store, targets[i].position, &view) == 0 \
+                        and view.relative_offset == targets[i].relative:
                     record = record_of(segment.base_offset, &view)
                 else:
                     # Anything unusual takes the road that knows how to heal or to say what is wrong.

@@ -215,7 +215,7 @@ cdef int _make_directory(void *context, const char *path, int mode) noexcept wit
 
 
 cdef int _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
-                   int fill) noexcept with gil:
+                  int fill) noexcept with gil:
     # A hint may do nothing, or what the real disk does: write zeros. They are written and recorded, so that
     # preparing a range that is in use is found out; they are not synced, so that nothing can lean on that.
     cdef SimulatedDisk disk = <SimulatedDisk>context

@@ -126,9 +126,10 @@ class Contents:
 
 
 def survivors(rows: dict[int, Row]) -> set[int]:
-    """Offsets that no compaction may drop: records without a key, and the newest of every key."""
+    """Offsets that no compaction may drop: records without a key, and each key's newest unless it deletes."""
     newest = {row.key: offset for offset, row in sorted(rows.items()) if row.key is not None}
-    return {offset for offset, row in rows.items() if row.key is None} | set(newest.values())
+    kept = {offset for offset in newest.values() if rows[offset].kind != TOMBSTONE}
+    return {offset for offset, row in rows.items() if row.key is None} | kept
 
 
 @dataclass(slots=True)

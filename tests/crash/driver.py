@@ -309,7 +309,7 @@ class Driver:
         self.log.compact(tombstone_grace=tombstone_grace)
         seen = observe(self.log)
         assert (seen.lowest, seen.end) == (before.lowest, before.end)
-        must_stay = survivors(before.rows) - {o for o, row in before.rows.items() if row.kind == TOMBSTONE}
+        must_stay = survivors(before.rows)
         assert must_stay <= set(seen.rows), f"compaction dropped {sorted(must_stay - set(seen.rows))}"
         after.optional = before.optional | (set(before.rows) - set(seen.rows))
         rows = {offset: before.rows[offset] for offset in seen.rows}
