@@ -237,10 +237,7 @@ cdef class LogReader:
             offsets: a sequence of ints or a one-dimensional numpy array of integers.
 
         Returns:
-            A list of records in the order asked for.
-
-        Raises:
-            As :meth:`read`, for the first offset that fails.
+            A list of records in the order asked for. Raises as :meth:`read`, for the first offset that fails.
         """
         cdef tuple _keep
         cdef Py_ssize_t count, i
