@@ -67,7 +67,7 @@ class Writer:
 
 def killed_writer(writer: Writer, chance: random.Random) -> None:
     """Let it run for a random while, from when it begins to open the log or has opened it; then kill it."""
-    word, longest_s = chance.choice([(b"opening", 0.006), (b"open ", 0.004), (b"open ", 0.03), (b"open ", 0.12)])
+    word, longest_s = chance.choice([(b"opening", 0.006), (b"open ", 0.004), (b"open ", 0.05), (b"open ", 0.3)])
     assert writer.hear_until(time.monotonic() + DEADLINE_S, word), writer.process.communicate()[1].decode()
     writer.hear_until(time.monotonic() + chance.uniform(0, longest_s))
     writer.kill()

@@ -152,7 +152,7 @@ def power_cuts(
                     oracle.after(
                         line[1], line[2]
                     )  # process mode: what is a second old was long synced; power mode: before the cut began
-                    # (an fdatasync that overlaps FS_IOC_SHUTDOWN has been seen to return 0 without effect)
+                    # (suspected, not shown: an fdatasync overlapping FS_IOC_SHUTDOWN returns 0 without effect)
             known_durable = max((line[3] for line in said if line[0] == "after" and line[4] < cut_at), default=0)
             made.restart()
             if check_after_cut(path, durability, oracle, known_durable):
