@@ -297,7 +297,12 @@ cdef class Disk:
 
     def replace_file(self, str path, const uint8_t[::1] data):
         """Replace a file's content at once and durably: temporary file, sync, rename, directory sync."""
-        self.write_file(path + ".new", data)
+        try:
+            self.write_file(path + ".new", data)
+        except DiskFullError:
+            # What was written of it would only take space from the next attempt.
+            self.unlink(path + ".new")
+            raise
         self.rename(path + ".new", path)
         self.sync_directory(os.path.dirname(path))
 

@@ -61,6 +61,7 @@ cdef class LogCore(LogReader):
     cdef pthread_mutex_t grow_lock
     cdef pthread_mutex_t prepare_lock         # held while the target is worked on
     cdef void *prepare_target                 # Segment, borrowed; changes under prepare_lock and grow_lock
+    cdef bint growth_held                     # no blocks may be taken ahead; grow_lock
     cdef int64_t prepared                     # position up to which pages are populated; prepare_lock
     cdef int64_t prepare_at                   # written position at which to call the preparer; atomic
 

@@ -225,6 +225,13 @@ cdef class LogCore(LogReader):
         pthread_mutex_unlock(&self.grow_lock)
         pthread_mutex_unlock(&self.prepare_lock)
 
+    def _hold_growth(self, bint hold):
+        """Keep the preparing thread from taking blocks, or let it: what is left is for those who first ask storage/."""
+        with nogil:
+            pthread_mutex_lock(&self.grow_lock)
+        self.growth_held = hold
+        pthread_mutex_unlock(&self.grow_lock)
+
     cdef int lock_writes(self) except -1:
         if pthread_mutex_trylock(&self.write_lock) != 0:
             with nogil:
@@ -949,7 +956,7 @@ cdef class LogCore(LogReader):
         if self._power:
             step = min(step, <int64_t>FILL_STEP_BYTES)
         start = end = 0
-        if step > 0 and allocated - written < ahead:
+        if step > 0 and allocated - written < ahead and not self.growth_held:
             if self._disk.table.allocate(self._disk.table.context,
                                          (<Segment>self.prepare_target).store.descriptor, allocated, step) < 0:
                 step = 0

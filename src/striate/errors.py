@@ -317,8 +317,8 @@ class DiskError(StorageError, OSError):
 
     errno: int
 
-    def __init__(self, path: str, operation: str, errno: int, strerror: str) -> None:
-        StorageError.__init__(self, f"cannot {operation} {path}: {strerror}")
+    def __init__(self, path: str, operation: str, errno: int, strerror: str, *, hint: str | None = None) -> None:
+        StorageError.__init__(self, f"cannot {operation} {path}: {strerror}", hint=hint)
         self.errno = errno
         self.strerror = strerror
         self.filename = path

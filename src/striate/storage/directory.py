@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from striate._native.frame import crc32c
 from striate.errors import (
-    DiskError,
     LogLockedError,
     LogNotFoundError,
     NetworkFilesystemError,
@@ -30,7 +29,6 @@ LOCK = "lock"
 LIVE = "live"
 CHECKPOINT = "checkpoint"
 RESERVE = "reserve"
-RESERVE_BYTES = 65536
 _OWN = {manifest.NAME, LOCK, LIVE, CHECKPOINT, RESERVE}
 _SEGMENT = re.compile(r"(\d{20})(?:\.r(\d+))?\.(store|index)")
 _LEFTOVER = re.compile(r"(manifest|checkpoint|reserve|\d{20}(\.r\d+)?\.index)\.new")
@@ -265,24 +263,3 @@ def clean(disk: Disk, path: str, named: manifest.Manifest) -> list[str]:
     for name in found.removable:
         disk.unlink(os.path.join(path, name))
     return found.removable + found.doubtful
-
-
-def make_reserve(disk: Disk, path: str) -> None:
-    """Put aside blocks that :func:`release_reserve` gives back on a full disk. A log works without, so failing is no
-    error."""
-    name = os.path.join(path, RESERVE)
-    if os.path.lexists(name):
-        return
-    try:
-        disk.write_file(name, bytes(RESERVE_BYTES))
-    except DiskError:
-        release_reserve(disk, path)
-
-
-def release_reserve(disk: Disk, path: str) -> bool:
-    """Give the reserve's blocks back; whether there were any."""
-    try:
-        disk.unlink(os.path.join(path, RESERVE))
-    except DiskError:
-        return False
-    return True

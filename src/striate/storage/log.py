@@ -9,6 +9,7 @@ manifest no longer names.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -37,6 +38,7 @@ from striate.errors import (
 from striate.storage import directory, manifest, recovery
 from striate.storage.info import SegmentInfo
 from striate.storage.manifest import Manifest, SegmentEntry
+from striate.storage.reserve import Reserve
 from striate.types import CompactionResult, Durability, LogStats, Mode, RecoveryReport, SnapshotInfo, VerifyReport
 
 if TYPE_CHECKING:
@@ -199,15 +201,16 @@ class Log(LogCore):
             directory.check_new(self.path)
         self._lock_descriptor = directory.lock(disk, self.path)
         try:
-            try:
-                self._recover(record_size)
-            except DiskFullError:
-                # What the reserve is for: enough to get the log open, and what it holds read.
-                if not directory.release_reserve(disk, self.path):
-                    raise
-                self._recover(record_size)
+            self._reserve = Reserve(disk, self.path)
+            self._recover(record_size)
             if not self._recovery.problems:
-                directory.make_reserve(disk, self.path)
+                self._refill_reserve()
+        except DiskFullError as error:
+            self._release()
+            hint = "free some space and open it again; with mode='r' it can be read meanwhile"
+            raise DiskFullError(
+                error.path, error.operation, error.errno, os.strerror(error.errno), hint=hint
+            ) from error
         except BaseException:
             self._release()
             raise
@@ -240,6 +243,7 @@ class Log(LogCore):
                 live.failed_offset,
                 writable=True,
                 rewrite=live.recovery_failed,
+                spend=self._reserve.spend,
             )
         except SyncFailedError:
             live.note_recovery_failure()
@@ -250,7 +254,7 @@ class Log(LogCore):
         if not found.report.clean and not found.report.problems:
             lowest = min(named.lowest_offset, found.next_offset)
             named = self._manifest(tuple(found.segments), lowest, named.sequence + 1)
-            manifest.save(disk, self.path, named)
+            self._reserve.spend(lambda: manifest.save(disk, self.path, named))
         for name in found.removals:
             if os.path.lexists(name):
                 disk.unlink(name)
@@ -400,14 +404,16 @@ class Log(LogCore):
         *,
         visible: int | None = None,
         removed: tuple[Segment, ...] = (),
+        spend: bool = True,
     ) -> None:
         """Name another list of segments in the manifest, take it in memory, then remove the files of those that went.
 
         Args:
-            visible: new visible end, when it changes with this.
+            visible: new visible end, when it changes with this. spend: whether the reserve may be used; not for
+                appends, which are what fills a disk.
         """
         sequence = self._generation + 1
-        self._save(self._manifest(segments, lowest, sequence))
+        self._save(self._manifest(segments, lowest, sequence), spend=spend)
         if visible is not None:
             self._settle(visible, True)
         self._announce(sequence)
@@ -417,18 +423,19 @@ class Log(LogCore):
             # opening.
             self._remove(removed)
 
-    def _save(self, named: Manifest) -> None:
+    def _save(self, named: Manifest, *, spend: bool) -> None:
+        def save() -> None:
+            manifest.save(self._disk, self.path, named)
+
         try:
-            try:
-                manifest.save(self._disk, self.path, named)
-            except DiskFullError:
-                # Truncation and retention are how room is made from within, so they get the reserve.
-                if not directory.release_reserve(self._disk, self.path):
-                    raise
-                manifest.save(self._disk, self.path, named)
+            if spend:
+                self._reserve.spend(save)
+            else:
+                save()
         except SyncFailedError as error:
             self._fail(error.errno)
             raise
+        self._refill_reserve()
 
     def _announce(self, sequence: int) -> None:
         """Tell readers of another manifest."""
@@ -442,12 +449,20 @@ class Log(LogCore):
                 if os.path.lexists(name):
                     self._disk.unlink(name)
         if segments:
-            directory.make_reserve(self._disk, self.path)
+            self._refill_reserve()
+
+    def _refill_reserve(self) -> bool:
+        """Make the reserve whole, or stop taking blocks for records until that can be done."""
+        whole = self._reserve.refill(manifest.size_bytes(len(self._segments) + 1))
+        self._hold_growth(not whole)
+        return whole
 
     def _extend(self, size_bytes: int, records: int) -> None:
         """Make room for a batch: blocks in the active segment, or another segment. Called by the native append."""
         with self._admin:
             self._raise_unless_open()
+            if not self._refill_reserve():
+                raise DiskFullError(self.path, "allocate", errno.ENOSPC, "the last blocks are kept for closing the log")
             if self._grow(size_bytes, records):
                 return
             # A full segment that is left to the sync thread does not have to wait for the sync that runs.
@@ -471,7 +486,7 @@ class Log(LogCore):
             if active is not None:
                 self._put_away(active)
             self._disk.sync_directory(self.path)
-            self._commit((*segments, created), created, self._lowest, following)
+            self._commit((*segments, created), created, self._lowest, following, spend=False)
         except BaseException:
             # The old segment takes no more (it may be sealed by now), so the next append tries this again.
             self._install(segments, None, self._lowest, following, self._generation)
@@ -548,7 +563,7 @@ class Log(LogCore):
         sequence = self._generation + 1
         named = self._manifest(segments, self._lowest, sequence, reopened=last)
         # Unsealed in the manifest before the first byte behind its frames changes.
-        self._save(named)
+        self._save(named, spend=False)
         self._announce(sequence)
         active = Segment.resume(self.path, entry, self._disk)
         self._install((*segments[:-1], active), active, self._lowest, self._written_next, sequence)
@@ -905,19 +920,11 @@ class Log(LogCore):
             try:
                 if self._mode == "a" and self._state == _OPEN:
                     with self._exclusive():
-                        self._close_tail()
+                        self._quiesce()
             finally:
                 self._set_state(_CLOSED)
                 self._stop_threads()
                 self._release()
-
-    def _close_tail(self) -> None:
-        try:
-            self._quiesce()
-        except DiskFullError:
-            if not directory.release_reserve(self._disk, self.path):
-                raise
-            self._quiesce()
 
     def _release(self) -> None:
         if self._lock_descriptor >= 0:

@@ -98,6 +98,11 @@ class Manifest:
         return header[:-4] + struct.pack("<I", checksum) + body
 
 
+def size_bytes(segments: int) -> int:
+    """Size of the file for so many segments."""
+    return _HEADER.size + segments * _ENTRY.size
+
+
 def _encode_entry(entry: SegmentEntry) -> bytes:
     flags = (_SEALED if entry.sealed else 0) | (_GAPS if entry.has_gaps else 0)
     return _ENTRY.pack(

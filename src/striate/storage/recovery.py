@@ -7,13 +7,15 @@ reported as a :class:`~striate.types.Problem`, and makes the log refuse appends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from striate._native.segment import Segment, file_names
-from striate.errors import CorruptSegmentError, DiskError
+from striate.errors import CorruptSegmentError, DiskError, DiskFullError
 from striate.storage import directory
 from striate.storage.manifest import Manifest, SegmentEntry
 from striate.types import Problem, RecoveredSegment, RecoveryReport
@@ -26,6 +28,10 @@ _MOST = 0xFFFFFFF0  # above every relative offset
 _ALL = 1 << 62  # "all of this segment was durable"
 
 
+def _call(action: Callable[[], None]) -> None:
+    action()
+
+
 @dataclass
 class Recovered:
     """What opening gave.
@@ -33,6 +39,7 @@ class Recovered:
     Attributes:
         segments: ascending. lost: ``(first, next, path, reason)`` of ranges whose segment cannot be opened at all.
         next_offset: where the log goes on. removals: files to remove once the manifest no longer names them.
+        rewrite, spend: as given to :func:`recover`.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -41,6 +48,7 @@ class Recovered:
     report: RecoveryReport = field(default_factory=RecoveryReport)
     removals: list[str] = field(default_factory=list)
     rewrite: bool = False
+    spend: Callable[[Callable[[], None]], None] = _call
 
 
 def open_sealed(disk: Disk, path: str, named: Manifest, into: Recovered) -> None:
@@ -69,6 +77,7 @@ def recover(
     *,
     writable: bool,
     rewrite: bool = False,
+    spend: Callable[[Callable[[], None]], None] = _call,
 ) -> Recovered:
     """Open all segments of a log.
 
@@ -77,11 +86,12 @@ def recover(
         writable: cut, seal and set aside as the judgement says; without it nothing on disk changes.
         rewrite: what is kept of unsealed segments is written to new files, because the page cache may show what the
             disk lacks.
+        spend: runs a write that cannot be left out; on a full disk with the help of the reserve.
 
     Raises:
         DiskError, DiskFullError: from the disk. Damage is reported, not raised.
     """
-    result = Recovered(next_offset=named.lowest_offset, rewrite=rewrite)
+    result = Recovered(next_offset=named.lowest_offset, rewrite=rewrite, spend=spend)
     if checkpoint is not None and all(entry.segment_id != checkpoint.segment_id for entry in named.entries):
         checkpoint = None  # of a segment that was removed or rewritten since: it vouches for nothing here
     open_sealed(disk, path, named, result)
@@ -134,7 +144,7 @@ def _recover_tail(
                 result.report.problems.append(Problem(store_path, position, lost_from, reason))
             cut = True
         elif dirty > end and verdict != "sealed" and writable and not cut:
-            broken = _set_aside(disk, segment.store.path, end, dirty)
+            broken = _set_aside(disk, segment.store.path, end, dirty, result)
         result.report.segments.append(
             RecoveredSegment(entry.base_offset, verdict, segment.record_count, dirty - end if broken else 0, broken)
         )
@@ -220,10 +230,20 @@ def _synced_position(entry: SegmentEntry, checkpoint: directory.Checkpoint | Non
     return _ALL if checkpoint.base_offset > entry.base_offset else 0
 
 
-def _set_aside(disk: Disk, store_path: str, start: int, end: int) -> str:
+def _set_aside(disk: Disk, store_path: str, start: int, end: int, result: Recovered) -> str:
     """Copy bytes of a store file to a ``.broken`` file, durably, before they are cut."""
     name = directory.broken_name(store_path)
-    disk.write_file(name, disk.read_file(store_path, end)[start:], exclusive=True)
+    data = disk.read_file(store_path, end)[start:]
+
+    def copy() -> None:
+        try:
+            disk.write_file(name, data, exclusive=True)
+        except DiskError:
+            if os.path.lexists(name):
+                disk.unlink(name)  # half a copy would only take space from the next attempt
+            raise
+
+    result.spend(copy)
     disk.sync_directory(os.path.dirname(store_path))
     return name
 
@@ -236,7 +256,7 @@ def _set_aside_all(
     size = segment.end_position
     if writable:
         if segment.record_count:
-            broken = _set_aside(disk, store_path, 0, size)
+            broken = _set_aside(disk, store_path, 0, size, result)
         result.removals += [store_path, index_path]
     result.report.segments.append(RecoveredSegment(entry.base_offset, "torn", 0, size if broken else 0, broken))
 
@@ -251,7 +271,9 @@ def _finish(disk: Disk, path: str, segment: Segment, result: Recovered) -> Segme
         result.removals += [store_path, index_path]
         return _copy(disk, path, segment)
     if segment.index is not None:
-        segment.index.save()
+        # On a full disk the file stays as it was: it does not verify, so whoever needs it builds it again.
+        with contextlib.suppress(DiskFullError):
+            segment.index.save()
     segment.seal_now()
     return Segment.open_sealed(path, SegmentEntry.of(segment), disk)
 
