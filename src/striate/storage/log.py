@@ -9,7 +9,6 @@ manifest no longer names.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import secrets
@@ -451,18 +450,18 @@ class Log(LogCore):
         if segments:
             self._refill_reserve()
 
-    def _refill_reserve(self) -> bool:
+    def _refill_reserve(self) -> DiskError | None:
         """Make the reserve whole, or stop taking blocks for records until that can be done."""
-        whole = self._reserve.refill(manifest.size_bytes(len(self._segments) + 1))
-        self._hold_growth(not whole)
-        return whole
+        problem = self._reserve.refill(manifest.size_bytes(len(self._segments) + 1))
+        self._hold_growth(problem is not None)
+        return problem
 
     def _extend(self, size_bytes: int, records: int) -> None:
         """Make room for a batch: blocks in the active segment, or another segment. Called by the native append."""
         with self._admin:
             self._raise_unless_open()
-            if not self._refill_reserve():
-                raise DiskFullError(self.path, "allocate", errno.ENOSPC, "the last blocks are kept for closing the log")
+            if (problem := self._refill_reserve()) is not None:
+                raise problem
             if self._grow(size_bytes, records):
                 return
             # A full segment that is left to the sync thread does not have to wait for the sync that runs.

@@ -7,7 +7,6 @@ is not whole, the log takes no new blocks for records (RULES §4.10).
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -30,28 +29,30 @@ class Reserve:
         self._path = os.path.join(path, directory.RESERVE)
         self.size_bytes = os.path.getsize(self._path) if os.path.isfile(self._path) else 0
 
-    def refill(self, manifest_bytes: int) -> bool:
+    def refill(self, manifest_bytes: int) -> DiskError | None:
         """Make the reserve whole, or as large as the disk lets it be.
 
         Args:
             manifest_bytes: how large the log's manifest is; a manifest and as much again has to fit.
 
         Returns:
-            Whether it is whole.
+            ``None`` when it is whole, else what kept it from being so.
         """
         wanted = (2 * manifest_bytes // STEP_BYTES + 1) * STEP_BYTES
         if self.size_bytes >= wanted:
-            return True
-        size = wanted
+            return None
+        size, problem = wanted, None
         while size >= _LEAST_BYTES:
-            # Failing is no error: the log works without, it only takes no new blocks.
-            with contextlib.suppress(DiskError):
+            try:
                 self._disk.write_file(self._path, bytes(size))
-                self.size_bytes = size
-                return size == wanted
-            self._release()
-            size //= 2
-        return False
+            except DiskError as error:
+                self._release()
+                # Without its traceback, which would keep the callers' frames, and so a dropped log, alive.
+                size, problem = size // 2, problem or error.with_traceback(None)
+                continue
+            self.size_bytes = size
+            break
+        return problem
 
     def spend(self, action: Callable[[], None]) -> None:
         """Do something that may need a few blocks; when there are none, do it again with those of the reserve.
