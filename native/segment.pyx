@@ -131,7 +131,7 @@ cdef class Segment:
         # Without an index the places of records are known, so what cannot be read is not a gap.
         self.gaps = self.gaps or record_size == 0
         self.store.written = min(self.store.written, self.store.allocated)
-        self.rebuild_index()
+        self.rebuild_index(too_short=self.store.written < <int64_t>entry.end_position)
         self.checked = True
         return self
 
@@ -631,9 +631,9 @@ cdef class Segment:
         self.gaps = True
         return "corrupt", state.position, dirty_end
 
-    def rebuild_index(self):
+    def rebuild_index(self, *, bint too_short=False):
         """Index a sealed segment anew from its store, in memory. Damaged frames are skipped and noted in
-        :attr:`damage`."""
+        :attr:`damage`; with ``too_short`` also what stood behind the end of the file."""
         cdef walk_state state
         cdef int64_t end = self.store.written
         cdef int64_t at
@@ -657,7 +657,8 @@ cdef class Segment:
             if at < 0:
                 break
             state.position = at
-        if state.position >= end and state.relative < self.next_relative:
+        # In a whole file the offsets behind the last frame are a gap that compaction left.
+        if too_short and state.position >= end and state.relative < self.next_relative:
             self.damage.append((self.base_offset + state.relative, self.base_offset + self.next_relative, end,
                                 "the file is too short"))
 
