@@ -91,6 +91,11 @@ class Contents:
             ends=frozenset({end, *(number for number in self.ends if number <= end)}),
         )
 
+    def become(self, other: Contents) -> None:
+        """Take over another state, in place: notes point here, and only now has the log told what it dropped."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
+
     def settled(self, durable: int) -> Contents:
         """After the operation has returned: a kill loses nothing, a power cut nothing below `durable`."""
         return replace(self, durable=max(self.durable, min(durable, self.end)), alive=self.end)

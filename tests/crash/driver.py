@@ -291,15 +291,8 @@ class Driver:
         self.log.retain(**limits)
         lowest = self.log.lowest_offset
         assert self.log.next_offset == after.end
-        cut = self.contents.cut_before(lowest)
-        after.lowest, after.rows, after.ends, after.durable, after.alive = (
-            cut.lowest,
-            cut.rows,
-            cut.ends,
-            cut.durable,
-            cut.alive,
-        )
-        self._end("retain", cut.settled(self._durable()))
+        after.become(self.contents.cut_before(lowest))
+        self._end("retain", after.settled(self._durable()))
 
     def compact(self, tombstone_grace: float) -> None:
         """Drop records that newer ones of their key replace; which ones, the log says."""

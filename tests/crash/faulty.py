@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from striate.errors import DiskError, SyncFailedError
@@ -17,46 +16,65 @@ from .rewriting import any_step
 _OPERATIONS = "open size allocate truncate map read write sync sync_directory rename unlink".split()
 
 
-def _under_way(driver: Driver) -> Contents:
-    """What the operation that has failed was to lead to; the state before it when none had begun."""
+def _under_way(driver: Driver) -> tuple[str, Contents]:
+    """The operation that has failed and what it was to lead to; the state before it when none had begun."""
     notes = [operation for operation in driver.disk.operations if operation[0] == "note"]
-    return driver.states[notes[-1][3]] if notes[-1][1] == "begin" else driver.contents
+    _, kind, name, state = notes[-1]
+    return (name, driver.states[state]) if kind == "begin" else ("", driver.contents)
+
+
+def _complete(after: Contents, before: Contents, seen: Contents) -> None:
+    """Of a retention or compaction that was begun only the log knows what it was to drop: `after` becomes that."""
+    if after is before or after.rows is not before.rows:
+        return
+    missing = {offset for offset in before.rows if offset >= seen.lowest} - seen.rows.keys()
+    if before.lowest < seen.lowest:
+        after.become(before.cut_before(seen.lowest))
+    elif not missing & survivors(before.rows):
+        after.optional = before.optional | missing
 
 
 def _accept(seen: Contents, before: Contents, after: Contents, *, alive: bool) -> None:
-    """A failed operation was done or was not done; a compaction or retention was perhaps half done."""
-    missing = before.rows.keys() - seen.rows.keys()
-    if after.rows is before.rows and before.lowest < seen.lowest:
-        cut = before.cut_before(seen.lowest)
-        after.lowest, after.rows, after.ends, after.durable, after.alive = (
-            cut.lowest,
-            cut.rows,
-            cut.ends,
-            cut.durable,
-            cut.alive,
-        )
-    elif after.rows is before.rows and after is not before and not missing & survivors(before.rows):
-        after.optional = before.optional | missing
+    """A failed operation was done or was not done."""
+    _complete(after, before, seen)
     problems = [state.accepts(seen, killed=alive) for state in (before, after)]
     assert "" in problems, f"after a failed call: {problems}"
 
 
-def _go_on(driver: Driver, error: DiskError, after: Contents) -> None:
+def _check_failed(driver: Driver, before: Contents, after: Contents) -> None:
+    """A log that has seen a failed sync shows what it has shown, and takes nothing more."""
+    _accept(observe(driver.log), before, after, alive=True)
+    calls = driver.disk.calls["sync"]
+    for write in (lambda: driver.log.append(b"x"), lambda: driver.log.append_many([b"x", b"y"]), driver.log.sync):
+        try:
+            write()
+        except SyncFailedError:
+            continue
+        raise AssertionError("a log whose sync has failed goes on")
+    assert driver.disk.calls["sync"] == calls, "a failed sync was tried again"
+
+
+def _go_on(driver: Driver, error: DiskError, operation: str, after: Contents) -> None:
     """Look what a failed operation has left; open the log again when it has to be."""
     before = driver.contents
     distrusted = isinstance(error, SyncFailedError)
+    if distrusted and not driver.closed:
+        # The files of a copy are thrown away, so their syncs may fail and the log goes on.
+        distrusted = bool(driver.log._failed) or operation not in ("snapshot", "compact")
+        if distrusted:
+            _check_failed(driver, before, after)
     if distrusted:
         driver.disk.note("failed")
-        before, after = (replace(state, alive=state.durable) for state in (before, after))
         driver.close_failed()
     elif driver.closed:
         driver.kill()
+    candidates = [before, after]
     if driver.closed:
-        _accept(driver.recover([before, after]), before, after, alive=not distrusted)
+        _accept(driver.recover(candidates), before, after, alive=not distrusted)
     else:
         seen = observe(driver.log)
         _accept(seen, before, after, alive=True)
-        driver.take(seen, [before, after])
+        driver.take(seen, candidates)
 
 
 def attempt(driver: Driver, random: Random, step: Callable[[Driver, Random], None]) -> None:
@@ -67,7 +85,7 @@ def attempt(driver: Driver, random: Random, step: Callable[[Driver, Random], Non
         step(driver, random)
     except DiskError as error:
         driver.disk.heal()
-        _go_on(driver, error, _under_way(driver))
+        _go_on(driver, error, *_under_way(driver))
     finally:
         driver.disk.heal()
 

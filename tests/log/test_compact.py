@@ -384,21 +384,3 @@ def test_indexes_of_gapped_segments(open_log: Opener) -> None:
         inside = [o for o in held(log) if segment.base_offset <= o < segment.next_offset]
         assert list(offsets) == inside
         assert segment.record_count == len(inside)
-
-
-@pytest.mark.parametrize("values", [40, 0], ids=["last offsets", "all offsets"])
-def test_a_lost_index_is_rebuilt_around_gaps(open_log: Opener, log_path: Path, values: int) -> None:
-    """Also around one at the end: offsets whose records compaction has dropped are not damage."""
-    log = open_log()
-    for _ in range(values):
-        log.append(b"stays")
-    log.append_tombstone(b"key")
-    log.compact(tombstone_grace=0)
-    wanted = held(log)
-    log.close()
-    for index in log_path.glob("*.index"):
-        index.unlink()
-    log = open_log()
-    check_reads(log, wanted, 0, values + 1)
-    assert len(wanted) == values
-    assert log.verify().ok

@@ -372,7 +372,10 @@ class Log(LogCore):
 
     @contextlib.contextmanager
     def _exclusive(self, *, lead: bool = True) -> Iterator[None]:
-        """One structural change at a time: no append gets in and, with ``lead``, no sync runs."""
+        """One structural change at a time: no append gets in and, with ``lead``, no sync runs.
+
+        A sync of whatever file that fails meanwhile ends the writing: what the disk has is unknown from there on.
+        """
         with self._admin:
             self._raise_unless_open()
             if lead:
@@ -381,6 +384,9 @@ class Log(LogCore):
                 self._set_state(_FROZEN)
                 try:
                     yield
+                except SyncFailedError as error:
+                    self._fail(error.errno)
+                    raise
                 finally:
                     if self._state == _FROZEN:
                         self._set_state(_OPEN)
@@ -426,14 +432,10 @@ class Log(LogCore):
         def save() -> None:
             manifest.save(self._disk, self.path, named)
 
-        try:
-            if spend:
-                self._reserve.spend(save)
-            else:
-                save()
-        except SyncFailedError as error:
-            self._fail(error.errno)
-            raise
+        if spend:
+            self._reserve.spend(save)
+        else:
+            save()
         self._refill_reserve()
 
     def _announce(self, sequence: int) -> None:
@@ -564,6 +566,9 @@ class Log(LogCore):
         # Unsealed in the manifest before the first byte behind its frames changes.
         self._save(named, spend=False)
         self._announce(sequence)
+        # Taken at once: should resuming fail, the next manifest must not get the same sequence, by which readers tell
+        # them apart.
+        self._install(segments, None, self._lowest, self._written_next, sequence)
         active = Segment.resume(self.path, entry, self._disk)
         self._install((*segments[:-1], active), active, self._lowest, self._written_next, sequence)
 
