@@ -8,6 +8,10 @@ from libc.stdint cimport int64_t
 from striate._native.io cimport Disk, io_table
 
 
+cdef class ThreadlessDisk(Disk):
+    pass
+
+
 cdef class SimulatedDisk(Disk):
     cdef io_table real                # what the calls are forwarded to
     cdef readonly list operations     # every mutating operation and note, in order, as tuples

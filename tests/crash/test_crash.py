@@ -6,9 +6,13 @@ A few hundred states in the default run, 20,000 with ``-m crash``, a million wit
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
 import pytest
 
-from .explore import Explorer, Tally, parse_replay
+from .explore import Explorer, Tally, parse_replay, run_task
 from .rot import check_rot, rot_states
 from .toy import FLAWS, flawed
 from .workloads import WORKLOADS
@@ -16,6 +20,7 @@ from .workloads import WORKLOADS
 FEW = 300 // len(WORKLOADS) + 1
 ROTTING = ["append_one_by_one", "append_batches", "rolls", "reopening", "keyed", "fixed_length"]
 MANY = 20_000 // len(WORKLOADS) + 1
+PROCESSES = 2
 
 
 def report(tally: Tally) -> str:
@@ -32,14 +37,23 @@ def test_some_crash_states(workload: str) -> None:
     assert explorer.tally.states >= FEW
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
 @pytest.mark.crash
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_many_crash_states(workload: str) -> None:
+def test_many_crash_states(pool: ProcessPoolExecutor, workload: str) -> None:
     total = Tally()
     seed = 1
     while total.states < MANY and not total.failures:
-        total.add(Explorer(workload, seed).run(MANY - total.states))
-        seed += 1
+        share = (MANY - total.states) // PROCESSES + 1
+        tasks = [(workload, seed + number, share) for number in range(PROCESSES)]
+        for _, tally in pool.map(run_task, tasks):
+            total.add(tally)
+        seed += PROCESSES
     assert not total.failures, report(total)
 
 

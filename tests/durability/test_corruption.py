@@ -1,7 +1,8 @@
 """Every single bit flipped and every length cut: no crash, no wrong byte, no silent loss.
 
-The damage is done and judged in child processes by support.corruption, so that a crash is seen and the case
-is named. A random share of the cases in the default run; all of them with the marker `crash`.
+support.damage says which bits and lengths; the damage is done and judged in child processes by support.corruption, so
+that a crash is seen and the case is named. A random share of the cases in the default run; all of them with the
+marker `crash`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from support.child import TESTS
-from support.corruption import HELPERS, KINDS, OPTIONS, Base, Case, cases, make_base, put
+from support.corruption import HELPERS, OPTIONS, put
+from support.damage import KINDS, Base, Case, cases, make_base
 from support.model import held
 
 from striate import Log

@@ -1,4 +1,4 @@
-"""Damaged logs: which bits and lengths to try, and what a damaged log may and may not do.
+"""What a damaged log may and may not do.
 
 Run as a program it tries a share of the cases, so that a crash of the process is seen and named by the
 test: `python -m support.corruption BASES NAME WORK SHARE SHARES LIMIT SEED`; problems come as lines on
@@ -7,6 +7,7 @@ stdout, the case in hand stands in WORK.case.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import random
@@ -14,9 +15,8 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from striate import (
     CorruptError,
@@ -29,111 +29,15 @@ from striate import (
     StriateError,
     UnknownVersionError,
 )
+from striate._native.simulation import ThreadlessDisk
 from striate.storage.check import repair
 from support import format as fmt
+from support.damage import Base, Case, cases, payload_bits
 from support.model import Entry, held
 
-OPTIONS: dict[str, Any] = {"segment_bytes": 4096, "durability": "process"}
+DISK = ThreadlessDisk()
+OPTIONS: dict[str, Any] = {"segment_bytes": 4096, "durability": "process", "_disk": DISK}
 HELPERS = ("live", "lock", "reserve")  # carry nothing of the log
-
-
-@dataclass
-class Base:
-    """An undamaged directory and what it holds."""
-
-    files: dict[str, bytes]
-    records: dict[int, Entry]
-    low: int
-    next: int
-    last_group: int  # the first offset of the last append, which alone may pass for torn
-    synced: bool  # every record was synced when it was acknowledged
-    unsealed: int = 0  # base offset of the last segment, or `next` when it is sealed or was closed in order
-    frames: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)  # store → offset, start, end
-    steps: dict[str, int] = field(default_factory=dict)  # of which files only every so many bytes are damaged
-
-
-class Case(NamedTuple):
-    """Flip a bit of a file, or cut the file to a length."""
-
-    file: str
-    bit: int = -1
-    length: int = -1
-
-    def damaged(self, data: bytes) -> bytes:
-        if self.length >= 0:
-            return data[: self.length]
-        changed = bytearray(data)
-        changed[self.bit >> 3] ^= 1 << (self.bit & 7)
-        return bytes(changed)
-
-
-# ---------------------------------------------------------------- the undamaged logs
-
-
-def make_base(path: Path, kind: str) -> Base:
-    """Small logs of a few segments: closed, left by a kill in either mode, compacted, of fixed length."""
-    shape: dict[str, Any] = {"record_size": 40} if kind == "fixed" else {}
-    durability = "power" if kind in ("power", "fixed") else "process"
-    log = Log(path, segment_bytes=4096, durability=durability, sync_interval_ms=3_600_000, initial_offset=3, **shape)
-    keys = 4 if kind == "compacted" else 50
-    count = 0
-    while len(log.segments()) < (6 if kind == "compacted" else 3):
-        count += 1
-        value = b"%d." % count * 60
-        log.append(*([value[:40]] if shape else [value[: 100 + count], b"key-%d" % (count % keys)]))
-    if kind == "compacted":
-        log.append_tombstone(b"key-1")
-        log.compact()
-    for count in range(4):
-        log.append(*([b"%040d" % count] if shape else [b"last %d " % count * 9]))
-    if kind == "process":
-        log.sync()
-        log.append(b"not synced " * 5)
-    last = log.append_many([b"%040d" % part for part in range(3)]).start
-    base = Base({}, held(log), log.lowest_offset, log.next_offset, last, durability == "power")
-    base.unsealed = log.segments()[-1].base_offset
-    kept = path
-    if kind in ("power", "process", "fixed"):
-        kept = path.with_name(f"{path.name}-killed")
-        shutil.copytree(path, kept)
-    log.close()
-    if kept == path:
-        base.unsealed = base.next
-    base.files = {file.name: file.read_bytes() for file in kept.iterdir()}
-    for name, data in base.files.items():
-        if name.endswith(".store"):
-            store = fmt.decode_store(data)
-            base.frames[name] = [
-                (store.header.base_offset + f.relative_offset, f.position, f.position + f.size_bytes)
-                for f in store.frames
-            ]
-    stores = sorted(base.frames)
-    if kind != "closed":
-        base.steps = dict.fromkeys(stores[0 if kind == "power" else 1 : -1], 5)
-    else:
-        base.steps = {stores[1]: 5}
-    return base
-
-
-KINDS = ["closed", "power", "process", "compacted", "fixed"]
-
-
-def cases(base: Base) -> Iterator[Case]:
-    """Every bit and every length; of long runs of zeros one bit in 16 bytes, and one length in 16.
-
-    Where another kind has a segment of the same state and shape, a part of its bytes.
-    """
-    for name, data in sorted(base.files.items()):
-        step = 512 if name == "reserve" else base.steps.get(name, 1)
-        for position in range(0, len(data), step):
-            around = data[max(0, position - 16) : position + 17]
-            if any(around):
-                yield Case(name, length=position)
-                for bit in range(8):
-                    yield Case(name, bit=position * 8 + bit)
-            elif position // step % 16 == 0:
-                yield Case(name, length=position)
-                yield Case(name, bit=position * 8 + position // 16 % 8)
 
 
 # ---------------------------------------------------------------- judging
@@ -187,8 +91,8 @@ def read_all(log: Any, base: Base) -> tuple[dict[int, CorruptError], list[int]]:
                 absent.append(offset)
         else:
             got = Entry(record.key, record.value, record.is_tombstone)
-            claim(got == base.records.get(offset), f"offset {offset} reads {got!r:.80}")
-            claim(record.offset == offset, f"offset {offset} reads as {record.offset}")
+            if got != base.records.get(offset) or record.offset != offset:
+                raise FindingError(f"offset {offset} reads as {record.offset}, {got!r:.80}")
     claim(log.next_offset <= base.next, f"the log grew to {log.next_offset}")
     claim(log.lowest_offset == base.low, f"the lowest offset is {log.lowest_offset}")
     try:
@@ -256,7 +160,7 @@ def reported(log: Any) -> bool:
 def judge_reader(path: Path, base: Base, case: Case) -> None:
     """A reader never sees wrong bytes either, and changes nothing."""
     try:
-        log = Log(path, mode="r")
+        log = Log(path, mode="r", _disk=DISK)
     except StriateError as error:
         claim(opening_may_fail(base, case, error), f"a reader cannot open it: {error!r:.200}")
         return
@@ -271,13 +175,13 @@ def judge_repair(path: Path, base: Base, case: Case) -> None:
     """After repair everything that could be read can still be read, nothing is wrong, and appends work."""
     readable: set[int] = set()
     try:
-        with Log(path, mode="r") as log:
+        with Log(path, mode="r", _disk=DISK) as log:
             corrupt, absent = read_all(log, base)
             readable = set(base.records) - set(corrupt) - set(absent)
     except StriateError:
         pass
     try:
-        report = repair(path)
+        report = repair(path, DISK)
     except UnknownVersionError:
         claim(32 <= case.bit < 48, "repair takes it for another version")  # the field, flipped: who can tell
         return
@@ -296,6 +200,25 @@ def judge_repair(path: Path, base: Base, case: Case) -> None:
         claim(len(held(log)) == len(after) + 1, "reopening after repair")
 
 
+def judge_payloads(path: Path, base: Base) -> Iterator[str]:
+    """Flip every bit of every payload under an open reader: the record raises, and reads again when it is mended."""
+    put(path, base, Case(""))
+    files = {name: os.open(path / name, os.O_RDWR) for name in base.payloads}
+    with Log(path, mode="r", _disk=DISK) as log:
+        for offset, case in payload_bits(base):
+            place, mask = case.bit >> 3, 1 << (case.bit & 7)
+            byte = base.files[case.file][place]
+            os.pwrite(files[case.file], bytes((byte ^ mask,)), place)
+            try:
+                yield f"{case!r}: read {log.read(offset).value!r:.80}"
+            except CorruptError:
+                pass
+            os.pwrite(files[case.file], bytes((byte,)), place)
+        claim(read_all(log, base) == ({}, []), "what was mended is not whole")
+    for file in files.values():
+        os.close(file)
+
+
 # ---------------------------------------------------------------- the program
 
 
@@ -304,36 +227,43 @@ def put(path: Path, base: Base, case: Case) -> None:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     for name, data in base.files.items():
-        if name == case.file:
-            (path / name).write_bytes(case.damaged(data))
-        elif name == "reserve":  # large, never written to, and made anew when it is not there
+        if name == "reserve" != case.file:  # large, never written to, and made anew when it is not there
             kept = path.with_suffix(".reserve")
             if not kept.exists():
                 kept.write_bytes(data)
             os.link(kept, path / name)
-        else:
-            (path / name).write_bytes(data)
+            continue
+        file = os.open(f"{path}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(file, case.damaged(data) if name == case.file else data)
+        os.close(file)
+
+
+def try_case(path: Path, base: Base, case: Case, number: int) -> None:
+    """Judge a case; some of them also as a reader, which changes nothing, and after repair, which changes a lot."""
+    put(path, base, case)
+    if number % 5 == 0:
+        judge_reader(path, base, case)
+    if judge(path, base, case) and number % 3 == 0:
+        put(path, base, case)
+        judge_repair(path, base, case)
 
 
 def main(bases: str, kind: str, work: str, share: str, shares: str, limit: str, seed: str) -> None:
     base: Base = pickle.loads(Path(bases, f"{kind}.pickle").read_bytes())
     chosen = list(cases(base))
+    path = Path(work)
     if int(limit) < len(chosen):
         chosen = random.Random(int(seed)).sample(chosen, int(limit))
+    elif share == "0":
+        for problem in judge_payloads(path, base):
+            print(f"{kind} {problem}", flush=True)
     chosen = chosen[int(share) :: int(shares)]
-    path = Path(work)
     progress = os.open(f"{work}.case", os.O_CREAT | os.O_WRONLY)
+    gc.freeze()  # thousands of collections look at what a case has made and at nothing else
     for number, case in enumerate(chosen):
         os.pwrite(progress, f"{kind} {case!r}".ljust(120).encode(), 0)
         try:
-            put(path, base, case)
-            damaged = judge(path, base, case)
-            if number % 5 == 0:
-                put(path, base, case)
-                judge_reader(path, base, case)
-            if damaged and number % 3 == 0:
-                put(path, base, case)
-                judge_repair(path, base, case)
+            try_case(path, base, case, number)
         except Exception as error:
             place = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-3:]))
             print(f"{kind} {case!r}: {type(error).__name__}: {error} [{place}]", flush=True)

@@ -4,6 +4,9 @@ from striate._native.io import Disk
 
 OPERATIONS: Final[tuple[str, ...]]
 
+class ThreadlessDisk(Disk):
+    def __init__(self) -> None: ...
+
 class SimulatedDisk(Disk):
     @property
     def operations(self) -> list[tuple[Any, ...]]: ...
