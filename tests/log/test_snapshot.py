@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from support import format as fmt
 
-from striate import Log, LogLockedError, PathExistsError, StriateError
+from striate import CorruptRecordError, DiskError, Log, LogLockedError, PathExistsError, StriateError
+from striate._native.simulation import OPERATIONS, SimulatedDisk
 
 Opener = Callable[..., Any]
 
@@ -129,6 +131,50 @@ def test_targets_that_exist(open_log: Opener, tmp_path: Path) -> None:
     assert (used / "something").read_bytes() == b"precious"
     assert file.read_bytes() == b"precious"
     assert log.append(b"on") == 594
+
+
+@pytest.mark.parametrize("target", ["new", "of the caller", "new/in/new"])
+def test_a_failed_snapshot_leaves_nothing(open_log: Opener, log_path: Path, tmp_path: Path, target: str) -> None:
+    log = filled(open_log)
+    stores = sorted(log_path.glob("*.store"))
+    assert len(stores) == 2
+    with stores[-1].open("r+b") as file:
+        file.seek(90)
+        file.write(b"rot")
+    if target == "of the caller":
+        (tmp_path / target).mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CorruptRecordError):
+        log.snapshot(tmp_path / target)
+    log.close()  # a snapshot seals the last segment of its log, that is all
+    assert [path for path in sorted(tmp_path.rglob("*")) if log_path not in path.parents] == [
+        path for path in before if log_path not in path.parents
+    ]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_snapshot_that_the_disk_fails_leaves_nothing(tmp_path: Path, operation: str) -> None:
+    """Every call of the snapshot fails once; what fails before the copy is begun is the log's own affair."""
+    for nth in range(1, 1000):
+        disk = SimulatedDisk()
+        disk.recording = False
+        path, target = tmp_path / f"log-{nth}", tmp_path / "snapshot"
+        with Log(path, segment_bytes=4096, _disk=disk) as log:
+            for number in range(3):
+                log.append(bytes(3000) + b"%d" % number)
+            log.compact()  # seals, so that the snapshot has nothing to do but copy
+            disk.fail(operation, nth, errno.EIO)
+            try:
+                log.snapshot(target)
+            except DiskError:
+                assert not target.exists()
+            else:
+                with Log(target, mode="r") as copy:
+                    assert [record.value for record in copy] == [record.value for record in log]
+                shutil.rmtree(target)
+                break
+            disk.heal()
+            assert log.append(b"on") == 3
 
 
 @pytest.mark.parametrize("what", ["nothing there", "a file", "an empty directory", "a foreign directory"])

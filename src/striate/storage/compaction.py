@@ -39,7 +39,10 @@ def compact(log: Log, grace_us: int, progress: Progress | None = None) -> Compac
     with log._maintenance:
         with log._exclusive():
             log._quiesce()
+            # Not the last segment if it has no records: an append that begins there takes its place meanwhile.
             sources = log._segments
+            if sources and sources[-1].next_offset == sources[-1].base_offset:
+                sources = sources[:-1]
             # Appends go on, in segments of their own: one that was resumed would be replaced with records in it.
             log._compacting = True
         try:

@@ -378,9 +378,7 @@ class Log(LogCore):
         """
         with self._admin:
             self._raise_unless_open()
-            if lead:
-                self._lead()
-            try:
+            with self._leadership(lead):
                 self._set_state(_FROZEN)
                 try:
                     yield
@@ -390,9 +388,17 @@ class Log(LogCore):
                 finally:
                     if self._state == _FROZEN:
                         self._set_state(_OPEN)
-            finally:
-                if lead:
-                    self._resign()
+
+    @contextlib.contextmanager
+    def _leadership(self, wanted: bool = True) -> Iterator[None]:
+        """No sync runs but the caller's own, if that is ``wanted``."""
+        if wanted:
+            self._lead()
+        try:
+            yield
+        finally:
+            if wanted:
+                self._resign()
 
     def _manifest(
         self, segments: tuple[Segment, ...], lowest: int, sequence: int, *, reopened: Segment | None = None
@@ -481,16 +487,21 @@ class Log(LogCore):
         if active is None and segments and self._can_resume(segments[-1], size_bytes):
             self._resume(segments)
             return
+        # A segment without records makes way: no two of a log have one base offset.
+        blank = tuple(s for s in segments[-1:] if s.next_offset == s.base_offset)
         created = self._new_segment(following, size_bytes)
         self._prepare_first(created)
         try:
-            if active is not None:
+            if active is not None and not blank:
                 self._put_away(active)
             self._disk.sync_directory(self.path)
-            self._commit((*segments, created), created, self._lowest, following, spend=False)
+            # A sync that runs works on the active segment, which must not go meanwhile.
+            with self._leadership(bool(blank) and self._retires):
+                kept = segments[: len(segments) - len(blank)]
+                self._commit((*kept, created), created, self._lowest, following, removed=blank, spend=False)
         except BaseException:
             # The old segment takes no more (it may be sealed by now), so the next append tries this again.
-            self._install(segments, None, self._lowest, following, self._generation)
+            self._install(segments, active if blank else None, self._lowest, following, self._generation)
             self._discard(created)
             raise
 
@@ -522,11 +533,8 @@ class Log(LogCore):
         if self._retires:
             self._prepare_for(None)
             if not self._retire(active):
-                self._lead()
-                try:
+                with self._leadership():
                     self._drain()
-                finally:
-                    self._resign()
                 self._retire(active)
             self._request_sync()
             return
@@ -577,12 +585,13 @@ class Log(LogCore):
         self._drain()
         active = self._active
         if active is not None:
-            removed: tuple[Segment, ...] = ()
-            if active.record_count:
+            removed: tuple[Segment, ...] = (active,)
+            segments = self._segments[:-1]
+            reached = segments[-1].next_offset if segments else self._lowest
+            # One without records is of use only when nothing else says where the log goes on.
+            if active.record_count or active.base_offset > reached:
                 self._seal(active)
-                segments = self._segments
-            else:
-                segments, removed = self._segments[:-1], (active,)
+                segments, removed = self._segments, ()
             self._settle(self._written_next)
             # In memory at once: should the manifest not be written, the sealed segment must not be taken for active.
             self._install(self._segments, None, self._lowest, self._written_next, self._generation)

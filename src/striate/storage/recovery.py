@@ -148,8 +148,9 @@ def _recover_tail(
         result.report.segments.append(
             RecoveredSegment(entry.base_offset, verdict, segment.record_count, dirty - end if broken else 0, broken)
         )
+        anchor = segment.base_offset > result.next_offset  # nothing before it says where the log goes on
         result.next_offset = max(result.next_offset, segment.next_offset)
-        finished = _finish(disk, path, segment, result) if writable and not cut else segment
+        finished = _finish(disk, path, segment, result, anchor) if writable and not cut else segment
         if finished is not None:
             result.segments.append(finished)
 
@@ -261,10 +262,10 @@ def _set_aside_all(
     result.report.segments.append(RecoveredSegment(entry.base_offset, "torn", 0, size if broken else 0, broken))
 
 
-def _finish(disk: Disk, path: str, segment: Segment, result: Recovered) -> Segment | None:
-    """Seal a recovered segment in place; an empty one is dropped."""
+def _finish(disk: Disk, path: str, segment: Segment, result: Recovered, anchor: bool) -> Segment | None:
+    """Seal a recovered segment in place; an empty one is dropped unless it is an anchor."""
     store_path, index_path = file_names(path, segment.base_offset, segment.revision)
-    if segment.record_count == 0:
+    if segment.record_count == 0 and not anchor:
         result.removals += [store_path, index_path]
         return None
     if result.rewrite:

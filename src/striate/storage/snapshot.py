@@ -7,19 +7,22 @@ the work.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from striate._native.io import REAL_DISK
-from striate._native.segment import Segment
-from striate.errors import CorruptRecordError, CorruptSegmentError, PathExistsError
+from striate._native.segment import Segment, file_names
+from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError, PathExistsError
 from striate.storage import directory, manifest
-from striate.storage.manifest import Manifest, SegmentEntry
+from striate.storage.manifest import SegmentEntry
 from striate.types import SnapshotInfo
 
 if TYPE_CHECKING:
     from striate._native.io import Disk
     from striate.storage.log import Log
+    from striate.storage.manifest import Manifest
 
 _STEP = 4096  # records copied between looks at other threads
 
@@ -33,8 +36,8 @@ def snapshot(log: Log, target: str) -> SnapshotInfo:
         log: open for appending. target: new or empty directory, on any local disk.
 
     Raises:
-        PathExistsError, NotALogError: of the target. CorruptRecordError, CorruptSegmentError: the log does not verify;
-        the target is left without a manifest, so it is no log. ReadOnlyError, DiskFullError, DiskError.
+        PathExistsError, NotALogError: of the target. CorruptRecordError, CorruptSegmentError: the log does not verify.
+        ReadOnlyError, DiskFullError, DiskError. Whatever is raised, nothing of the copy is left behind.
 
     Durable on return.
     """
@@ -67,38 +70,38 @@ def _copy_all(disk: Disk, sources: tuple[Segment, ...], target: str, named: Mani
     """Copy sealed segments and write a manifest that names the copies; gives their size in bytes."""
     if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
         raise PathExistsError(target)
-    directory.prepare(disk, target)
-    entries: list[SegmentEntry] = []
-    size = 0
-    made: list[Segment] = []
+    missing = _missing(target)
+    copies: list[Segment] = []
     try:
-        for source in sources:
-            copy = _copy_segment(disk, source, target, named.log_id)
-            made.append(copy)
-            entries.append(SegmentEntry.of(copy))
-            size += copy.end_position
+        directory.prepare(disk, target)
+        for source in _distinct(sources):
+            _copy_segment(disk, source, target, named.log_id, copies)
         disk.sync_directory(target)
-        manifest.save(
-            disk,
-            target,
-            Manifest(
-                named.log_id,
-                1,
-                named.lowest_offset,
-                named.initial_offset,
-                named.record_size,
-                named.codec,
-                tuple(entries),
-            ),
-        )
+        entries = tuple(SegmentEntry.of(copy) for copy in copies)
+        manifest.save(disk, target, replace(named, sequence=1, entries=entries))
     except BaseException:
-        for name in os.listdir(target):
-            disk.unlink(os.path.join(target, name))
+        _remove(disk, target, copies, missing)
         raise
-    return size
+    return sum(copy.end_position for copy in copies)
 
 
-def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int) -> Segment:
+def _missing(target: str) -> list[str]:
+    """The directories on the way to a target that are not there yet, innermost first."""
+    missing = []
+    while not os.path.lexists(target):
+        missing.append(target)
+        target = os.path.dirname(target)
+    return missing
+
+
+def _distinct(sources: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """Without segments that another of the same base offset follows, which earlier builds left: they are empty, and
+    copies have no revisions to tell them apart by."""
+    by_base = {source.base_offset: source for source in sources}
+    return tuple(by_base.values())
+
+
+def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int, copies: list[Segment]) -> None:
     """A sealed copy of a sealed segment under a new id, each frame verified; offsets and times are kept."""
     from striate.storage.log import _random_u64
 
@@ -116,9 +119,22 @@ def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int) -> Segm
         record_size=source.store.record_size,
         disk=disk,
     )
+    copies.append(copy)
     offsets = source.offsets()
     for start in range(0, len(offsets), _STEP):
         copy.copy_from(source, offsets[start : start + _STEP])
     copy.end_at(source.next_offset)
     copy.seal_now()
-    return copy
+
+
+def _remove(disk: Disk, target: str, copies: list[Segment], made: list[str]) -> None:
+    """Remove what was copied before a failure, which is what the caller hears of, and directories that were made."""
+    names = [manifest.NAME, manifest.NAME + ".new"]
+    for copy in copies:
+        names += file_names("", copy.base_offset, copy.revision)
+    for name in names:
+        with contextlib.suppress(DiskError):
+            disk.unlink(os.path.join(target, name))
+    for path in made:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
