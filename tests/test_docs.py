@@ -7,7 +7,6 @@ and the output under it must be what comes out, digits apart. Other `$` lines an
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import re
@@ -225,4 +224,4 @@ def test_async_follows_in_step() -> None:
     """The tour says that both faces have the same methods."""
     public = {name for name in dir(Log) if not name.startswith("_")}
     assert public - {"closed"} <= set(dir(AsyncLog))
-    assert asyncio.iscoroutinefunction(AsyncLog.append) and not asyncio.iscoroutinefunction(AsyncLog.read)
+    assert inspect.iscoroutinefunction(AsyncLog.append) and not inspect.iscoroutinefunction(AsyncLog.read)

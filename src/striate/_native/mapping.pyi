@@ -1,3 +1,4 @@
+import sys
 from typing import NoReturn
 
 from typing_extensions import Buffer
@@ -10,3 +11,5 @@ class Mapping:
 class Window(Buffer):
     def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
     def __len__(self) -> int: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...

@@ -114,7 +114,7 @@ def columnar(log: Log, source: Source) -> dict[str, Any]:
     while offset < log.next_offset:
         batch = log.read_batch(offset, max_bytes=BATCH_BYTES)
         total += int(np.sum(batch.lengths, dtype=np.int64))
-        longest = max(longest, int(batch.lengths.max()))
+        longest = max(longest, int(np.max(batch.lengths)))
         records += len(batch)
         batch_count += 1
         first = first or {"records": len(batch), "lengths": [int(length) for length in batch.lengths[:6]]}
