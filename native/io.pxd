@@ -34,6 +34,7 @@ cdef struct io_table:
     int (*rename)(void *context, const char *source, const char *destination) noexcept nogil
     int (*unlink)(void *context, const char *path) noexcept nogil
     int (*make_directory)(void *context, const char *path, int mode) noexcept nogil
+    int (*remove_directory)(void *context, const char *path) noexcept nogil
     # make allocated pages of a mapping cheap to store into (populate); fill=1 also writes zeros to the blocks first,
     # which halves the price of each later sync. 0, or -errno of the sync after the zeros: a
     # failed sync is told once per descriptor, so whoever gets it must stop the log

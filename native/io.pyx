@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from posix.fcntl cimport O_CLOEXEC
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.stat cimport fstat, struct_stat
-from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, unlink
+from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, rmdir, unlink
 
 from striate.errors import DiskError, DiskFullError, SyncFailedError
 
@@ -136,6 +136,10 @@ cdef int _make_directory(void *context, const char *path, int mode) noexcept nog
     return -errno if c_mkdir(path, <unsigned int>mode) != 0 else 0
 
 
+cdef int _remove_directory(void *context, const char *path) noexcept nogil:
+    return -errno if rmdir(path) != 0 else 0
+
+
 cdef char _zeros[262144]              # static storage: zero
 
 
@@ -213,6 +217,7 @@ cdef class Disk:
         self.table.rename = _rename
         self.table.unlink = _unlink
         self.table.make_directory = _make_directory
+        self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
 
     def make_directory(self, str path):
@@ -224,6 +229,16 @@ cdef class Disk:
             result = self.table.make_directory(self.table.context, name, 0o700)
         if result < 0:
             raise_disk_error(result, path, "create")
+
+    def remove_directory(self, str path):
+        """Remove an empty directory."""
+        cdef bytes encoded = os.fsencode(path)
+        cdef const char *name = encoded
+        cdef int result
+        with nogil:
+            result = self.table.remove_directory(self.table.context, name)
+        if result < 0:
+            raise_disk_error(result, path, "remove")
 
     def sync_directory(self, str path):
         """Make names created, renamed and removed in a directory durable."""

@@ -23,7 +23,7 @@ from striate.errors import InvalidArgumentError
 
 OPERATIONS = (
     "open", "close", "size", "allocate", "truncate", "map", "unmap", "read", "write", "sync",
-    "sync_directory", "rename", "unlink", "make_directory",
+    "sync_directory", "rename", "unlink", "make_directory", "remove_directory",
 )
 
 
@@ -214,6 +214,19 @@ cdef int _make_directory(void *context, const char *path, int mode) noexcept wit
     return result
 
 
+cdef int _remove_directory(void *context, const char *path) noexcept with gil:
+    cdef SimulatedDisk disk = <SimulatedDisk>context
+    cdef str name = os.fsdecode(path)
+    cdef int number = disk.fault("remove_directory", name, NULL)
+    cdef int result
+    if number:
+        return -number
+    result = disk.real.remove_directory(disk.real.context, path)
+    if result >= 0:
+        disk.add(("remove_directory", name))
+    return result
+
+
 cdef int _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
                   int fill) noexcept with gil:
     # A hint may do nothing, or what the real disk does: write zeros. They are written and recorded, so that
@@ -250,7 +263,7 @@ cdef class SimulatedDisk(Disk):
             ``("store", file, position, bytes)``, ``("write", file, position, bytes)``,
             ``("truncate", file, size)``, ``("sync", file)``, ``("sync_failed", file)``,
             ``("sync_directory", path)``, ``("rename", from, to)``, ``("unlink", path)``,
-            ``("make_directory", path)``,
+            ``("make_directory", path)``, ``("remove_directory", path)``,
             ``("volatile", file, bytes)``: what a mapping of shared memory holds by now,
             ``("note", ...)``: from :meth:`note`.
         calls: operation name to the number of calls, failed ones included.
@@ -287,6 +300,7 @@ cdef class SimulatedDisk(Disk):
         self.table.rename = _rename
         self.table.unlink = _unlink
         self.table.make_directory = _make_directory
+        self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
 
     @property

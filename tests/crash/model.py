@@ -313,6 +313,8 @@ class DiskModel:
     def _on_make_directory(self, path: str) -> None:
         self._add(self._relative(path), self._new_directory())
 
+    _on_remove_directory = _on_unlink
+
     def walk(self, names: dict[int, dict[str, int]]) -> Iterator[tuple[str, int]]:
         """Paths and inode numbers that names lead to, directories before what is in them."""
         stack = [("", ROOT)]

@@ -58,6 +58,7 @@ def test_no_errors(result: int) -> None:
 
 CALLS: list[tuple[str, str, int, Callable[[Disk, str], object]]] = [
     ("make_directory", "create", errno.ENOENT, lambda disk, path: disk.make_directory(path)),
+    ("remove_directory", "remove", errno.ENOENT, lambda disk, path: disk.remove_directory(path)),
     ("sync_directory", "sync", errno.ENOENT, lambda disk, path: disk.sync_directory(path)),
     ("rename", "rename", errno.ENOENT, lambda disk, path: disk.rename(path, path + "2")),
     ("unlink", "remove", errno.ENOENT, lambda disk, path: disk.unlink(path)),
@@ -106,6 +107,13 @@ def test_directories_are_private(tmp_path: Path, disk: Disk) -> None:
     with pytest.raises(DiskError) as caught:
         disk.make_directory(str(path))
     assert caught.value.errno == errno.EEXIST
+    disk.write_file(str(path / "file"), b"x")
+    with pytest.raises(DiskError) as caught:
+        disk.remove_directory(str(path))
+    assert caught.value.errno == errno.ENOTEMPTY
+    disk.unlink(str(path / "file"))
+    disk.remove_directory(str(path))
+    assert not path.exists()
 
 
 # ---------------------------------------------------------------- files

@@ -136,5 +136,5 @@ def _remove(disk: Disk, target: str, copies: list[Segment], made: list[str]) -> 
         with contextlib.suppress(DiskError):
             disk.unlink(os.path.join(target, name))
     for path in made:
-        with contextlib.suppress(OSError):
-            os.rmdir(path)
+        with contextlib.suppress(DiskError):
+            disk.remove_directory(path)
