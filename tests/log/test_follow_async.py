@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from support.child import Child
 
-from striate import AsyncLog, LogClosedError
+from striate import AsyncLog, InvalidTypeError, Log, LogClosedError, OffsetOutOfRangeError
+from striate.types import Mode
 
 TYPICAL_LATENCY_S = 0.005  # the promise is 1 ms on an idle machine
 
@@ -63,6 +64,80 @@ def test_async_close_ends_followers(log_path: Path) -> None:
         ended = await asyncio.wait_for(asyncio.gather(*followers), 5)
         assert all(offsets in ([], [0]) for offsets in ended)
         assert await asyncio.wait_for(waiter, 5) is False
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("mode", ["a", "r"])
+@pytest.mark.parametrize("when", ["before the first step", "between records", "at the end"])
+def test_async_follow_ends_when_the_log_is_closed(log_path: Path, when: str, mode: Mode) -> None:
+    async def main(log: AsyncLog) -> None:
+        stream = log.follow(0)
+        if when != "before the first step":
+            assert (await anext(stream)).offset == 0
+        if when == "at the end":
+            assert (await anext(stream)).offset == 1
+        await log.close()
+        assert [record async for record in stream] == []
+        with pytest.raises(LogClosedError):
+            log.follow(0)
+
+    async def opened() -> None:
+        await main(await AsyncLog.open(log_path, mode=mode, durability="process"))
+
+    with Log(log_path, durability="process") as writer:
+        writer.append_many([b"a", b"b"])
+        if mode == "r":
+            asyncio.run(opened())
+    if mode == "a":
+        asyncio.run(opened())
+
+
+@pytest.mark.parametrize("method", ["scan", "wait"])
+def test_async_follow_ends_when_the_log_is_closed_under_it(log_path: Path, method: str) -> None:
+    """Close runs in a thread, so it may come between any two steps."""
+
+    async def main() -> None:
+        log = await AsyncLog.open(log_path, durability="process")
+        await log.append(b"value")
+        stream = log.follow(0)
+        close_before(log._log, method)
+        assert [record.offset async for record in stream] in ([], [0])
+        await log.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("method", ["scan", "wait"])
+def test_follow_ends_when_the_log_is_closed_under_it(log_path: Path, method: str) -> None:
+    log = Log(log_path, durability="process")
+    log.append(b"value")
+    stream = log.follow(0)
+    close_before(log, method)
+    assert [record.offset for record in stream] in ([], [0])
+
+
+def close_before(log: Any, method: str) -> None:
+    """Close the log as if by another thread, when the method is called next."""
+    real = getattr(log, method)
+
+    def closing(*arguments: Any) -> Any:
+        log.close()
+        return real(*arguments)
+
+    setattr(log, method, closing)
+
+
+def test_an_async_follow_begins_where_it_was_called(log_path: Path) -> None:
+    async def main() -> None:
+        async with AsyncLog(log_path, durability="process") as log:
+            stream = log.follow(timeout=0)
+            await log.append(b"value")
+            assert [record.offset async for record in stream] == [0]
+            with pytest.raises(OffsetOutOfRangeError):
+                log.follow(5)
+            with pytest.raises(InvalidTypeError):
+                log.follow(timeout="soon")  # type: ignore[arg-type]
 
     asyncio.run(main())
 

@@ -28,7 +28,6 @@ from striate.storage.log import (
     DEFAULT_TOMBSTONE_GRACE,
     Log,
     _check_timeout,
-    has_ended,
 )
 from striate.types import (
     BytesLike,
@@ -320,23 +319,27 @@ class AsyncLog:
         except TimeoutError:
             return False
 
-    async def follow(self, start: int | None = None, *, timeout: float | None = None) -> AsyncIterator[Record]:
+    def follow(self, start: int | None = None, *, timeout: float | None = None) -> AsyncIterator[Record]:
         """Iterate over records as they come; see :meth:`striate.Log.follow`."""
         log = self._log
         position = log.next_offset if start is None else start
-        log.scan(position)  # checks the offset at the first step, as the synchronous iterator does
-        while not has_ended(log):
-            for steps, record in enumerate(log.scan(position), 1):
-                position = record.offset + 1
-                yield record
-                if has_ended(log):
+        log.scan(position)  # checks the offset
+        _check_timeout(timeout)
+        return self._follow_from(position, timeout)
+
+    async def _follow_from(self, position: int, timeout: float | None) -> AsyncIterator[Record]:
+        log = self._log
+        with contextlib.suppress(LogClosedError):
+            while True:
+                for steps, record in enumerate(log.scan(position), 1):
+                    position = record.offset + 1
+                    yield record
+                    if log.closed:
+                        return
+                    if steps % 256 == 0:
+                        await asyncio.sleep(0)  # let other tasks run while a backlog is read
+                if not await self.wait(position, timeout) and timeout is not None:
                     return
-                if steps % 256 == 0:
-                    await asyncio.sleep(0)  # let other tasks run while a backlog is read
-            if has_ended(log):
-                return
-            if not await self.wait(position, timeout) and (timeout is not None or has_ended(log)):
-                return
 
     # ------------------------------------------------------------ figures
 
@@ -463,8 +466,10 @@ class _Watcher:
         return min([self._log.next_offset, *(offset for offset, _ in tuple(self._futures))])
 
     def _wake(self) -> None:
-        closed = self._log.closed
-        visible = 0 if closed else self._log.next_offset
+        try:
+            closed, visible = False, self._log.next_offset
+        except LogClosedError:
+            closed, visible = True, 0
         waiting, self._futures = self._futures, []
         for offset, future in waiting:
             if future.done():

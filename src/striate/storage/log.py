@@ -29,6 +29,7 @@ from striate.errors import (
     DiskFullError,
     InvalidArgumentError,
     InvalidTypeError,
+    LogClosedError,
     OffsetOutOfRangeError,
     OptionMismatchError,
     StorageError,
@@ -99,11 +100,6 @@ def microseconds(value: float | timedelta, name: str) -> int:
     if not 0 <= value < 1e12:
         raise InvalidArgumentError(name, "0 or more seconds", value)
     return int(value * 1_000_000)
-
-
-def has_ended(log: Log) -> bool:
-    """Whether the log is closed by now. A function, because type checkers take a property for unchanging."""
-    return log.closed
 
 
 class Log(LogCore):
@@ -378,7 +374,9 @@ class Log(LogCore):
         """
         with self._admin:
             self._raise_unless_open()
-            with self._leadership(lead):
+            if lead:
+                self._lead()
+            try:
                 self._set_state(_FROZEN)
                 try:
                     yield
@@ -388,6 +386,9 @@ class Log(LogCore):
                 finally:
                     if self._state == _FROZEN:
                         self._set_state(_OPEN)
+            finally:
+                if lead:
+                    self._resign()
 
     @contextlib.contextmanager
     def _leadership(self, wanted: bool = True) -> Iterator[None]:
@@ -831,17 +832,20 @@ class Log(LogCore):
         position = self.next_offset if start is None else _integer(start, "start", 0, (1 << 63) - 1)
         if not self.lowest_offset <= position <= self.next_offset:
             raise OffsetOutOfRangeError(position, self.lowest_offset, self.next_offset)
+        _check_timeout(timeout)
         return self._follow_from(position, timeout)
 
     def _follow_from(self, position: int, timeout: float | None) -> Iterator[Record]:
-        while not has_ended(self):
-            for record in self.scan(position):
-                position = record.offset + 1
-                yield record
-                if has_ended(self):
+        # Another thread may close the log between any two steps; the next one then raises.
+        with contextlib.suppress(LogClosedError):
+            while True:
+                for record in self.scan(position):
+                    position = record.offset + 1
+                    yield record
+                    if self.closed:
+                        return
+                if not self.wait(position, timeout) and timeout is not None:
                     return
-            if not has_ended(self) and not self.wait(position, timeout) and (timeout is not None or has_ended(self)):
-                return
 
     def wait(self, offset: int, timeout: float | None = None) -> bool:
         """Sleep until a record at ``offset`` or later can be read.
