@@ -195,7 +195,7 @@ cdef class LogCore(LogReader):
     def _prepare_first(self, Segment segment):
         """Prepare the blocks a new segment begins with, before anything is appended to it. The header's page is behind
         us."""
-        if not self._disk.background or segment.store.allocated <= PAGE_BYTES:
+        if segment.store.allocated <= PAGE_BYTES:
             return
         cdef int status
         with nogil:
@@ -928,6 +928,14 @@ cdef class LogCore(LogReader):
                 if waited < 0:
                     self.fail(waited)
             self.resign()
+
+    def _prepare_ahead(self):
+        """Do what the preparing thread does when it is woken; for simulated disks, whose logs have no threads."""
+        with nogil:
+            pthread_mutex_lock(&self.prepare_lock)
+            while self.prepare_step():
+                pass
+            pthread_mutex_unlock(&self.prepare_lock)
 
     cdef void prepare_loop(self) noexcept nogil:
         while not striate_load_u32(&self.stopping):

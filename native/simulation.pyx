@@ -229,20 +229,26 @@ cdef int _remove_directory(void *context, const char *path) noexcept with gil:
 
 cdef int _prepare(void *context, int descriptor, char *address, int64_t position, int64_t size,
                   int fill) noexcept with gil:
-    # A hint may do nothing, or what the real disk does: write zeros. They are written and recorded, so that
-    # preparing a range that is in use is found out; they are not synced, so that nothing can lean on that.
+    # A hint may do nothing, or what the real disk does: write zeros and sync. The zeros are written and recorded, so
+    # that preparing a range that is in use is found out; a sync that succeeds is not, so that nothing can lean on it.
     cdef SimulatedDisk disk = <SimulatedDisk>context
     cdef bytes zeros
-    if fill and size > 0:
-        zeros = bytes(size)
-        if disk.real.write(disk.real.context, descriptor, <char *>zeros, <size_t>size, position) == size:
-            disk.add(("write", disk.file_of(descriptor), position, zeros))
-    return 0
+    cdef int number
+    if not fill or size <= 0:
+        return 0
+    if disk.before_fill is not None:
+        disk.before_fill(disk.path_of(descriptor), position, size)
+    zeros = bytes(size)
+    if disk.real.write(disk.real.context, descriptor, <char *>zeros, <size_t>size, position) == size:
+        disk.add(("write", disk.file_of(descriptor), position, zeros))
+    number = disk.fault("sync", disk.path_of(descriptor), NULL)
+    if number:
+        disk.add(("sync_failed", disk.file_of(descriptor)))
+    return -number
 
 
 cdef class ThreadlessDisk(Disk):
-    """The real disk for a core that starts no threads: tests that open a log for each of 100,000 damaged bits would
-    spend their time on starting and ending them."""
+    """The real disk, for logs without threads: a test that opens one for each damaged bit would wait for little else."""
 
     def __cinit__(self, *args):
         self.background = False
@@ -271,6 +277,7 @@ cdef class SimulatedDisk(Disk):
         misuses: how many calls were made on files that are not open.
         recording: false to keep no operations.
         volatile_names: file names that are shared memory and not data.
+        before_fill: ``None``, or called with ``(path, position, size)`` before blocks made ready get their zeros.
     """
 
     def __cinit__(self, *args):

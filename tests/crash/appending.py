@@ -131,6 +131,25 @@ def process_fixed_length(driver: Driver, random: Random) -> None:
     driver.close()
 
 
+@workload(both=True, segment_bytes=160_000)
+def prepared(driver: Driver, random: Random) -> None:
+    """Segments so large that blocks are allocated, and in power mode filled with zeros, ahead of the appends."""
+    driver.open()
+    for number in range(14):
+        driver.append(random.choice((10, 5000, 20_000, 32_000)))
+        if number % 2:
+            driver.prepare()
+        if number % 5 == 4:
+            driver.sync()
+            driver.checkpoint()
+    driver.close()
+    driver.open()
+    driver.append(10)
+    driver.prepare()
+    driver.append_many([9000, 9000, 9000])
+    driver.close()
+
+
 @workload(initial_offset=70_000)
 def keyed(driver: Driver, random: Random) -> None:
     driver.open()
@@ -172,9 +191,6 @@ def truncate_after(driver: Driver, random: Random) -> None:
     driver.truncate_after(random.randrange(-1, driver.contents.end))
     fill(driver, random, 3)
     driver.close()
-
-
-workload()(truncate_after)
 
 
 @workload(record_size=400)

@@ -270,6 +270,21 @@ class Driver:
                 self.log._drain()
             self.log._write_checkpoint()
 
+    def prepare(self) -> None:
+        """Allocate and fill blocks ahead, as the preparing thread does while nobody waits for it."""
+        self._run("prepare", self.contents, self._prepare)
+
+    def _prepare(self) -> None:
+        log = self.log
+        active = log._active
+
+        def check_fill(path: str, position: int, size: int) -> None:
+            assert active is None or position >= active.allocated_bytes, "zeros fall on blocks that appends may use"
+
+        self.disk.before_fill = check_fill
+        log._prepare_ahead()
+        self.disk.before_fill = None
+
     # ------------------------------------------------------------ cutting
 
     def truncate_before(self, offset: int) -> None:

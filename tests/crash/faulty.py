@@ -45,7 +45,8 @@ def _check_failed(driver: Driver, before: Contents, after: Contents) -> None:
     """A log that has seen a failed sync shows what it has shown, and takes nothing more."""
     _accept(observe(driver.log), before, after, alive=True)
     calls = driver.disk.calls["sync"]
-    for write in (lambda: driver.log.append(b"x"), lambda: driver.log.append_many([b"x", b"y"]), driver.log.sync):
+    value = b"x" * driver.options.get("record_size", 1)
+    for write in (lambda: driver.log.append(value), lambda: driver.log.append_many([value, value]), driver.log.sync):
         try:
             write()
         except SyncFailedError:
@@ -94,8 +95,29 @@ def attempt(driver: Driver, random: Random, step: Callable[[Driver, Random], Non
 def faulty(driver: Driver, random: Random) -> None:
     driver.open()
     for _ in range(25):
+        step = any_step(driver, random)
         if random.random() < 0.5:
-            attempt(driver, random, any_step(random))
+            attempt(driver, random, step)
         else:
-            any_step(random)(driver, random)
+            step(driver, random)
+    driver.close()
+
+
+@workload(both=True, record_size=400)
+def faulty_fixed_length(driver: Driver, random: Random) -> None:
+    faulty(driver, random)
+
+
+def _prepare_and_append(driver: Driver, random: Random) -> None:
+    driver.prepare()
+    driver.append(random.choice((10, 5000, 20_000, 32_000)))
+
+
+@workload(both=True, segment_bytes=160_000)
+def faulty_prepared(driver: Driver, random: Random) -> None:
+    """Faults while blocks are made ready ahead of the appends: the append after them has to tell of a failed sync."""
+    driver.open()
+    for _ in range(10):
+        attempt(driver, random, _prepare_and_append)
+        driver.append(random.choice((10, 5000, 20_000)))
     driver.close()

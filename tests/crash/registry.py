@@ -31,6 +31,7 @@ def enter(name: str, program: Program, **options: Any) -> None:
 
     There another thread seals full segments, so several may be unsealed when the power fails.
     """
+    assert name not in WORKLOADS, f"two workloads are called {name}"
     WORKLOADS[name] = Workload(name, program, options)
     if options["durability"] == "process":
         WORKLOADS[f"{name}_deferred"] = Workload(f"{name}_deferred", program, options, deferred=True)

@@ -42,6 +42,53 @@ def process_compact(driver: Driver, random: Random) -> None:
 
 
 @workload(both=True)
+def compact_and_merge(driver: Driver, random: Random) -> None:
+    """Many segments of which little stays become few, twice over; the second time there are gaps to merge."""
+    driver.open()
+    for _ in range(2):
+        for number in range(20):
+            driver.append(900, random.choice((b"a", b"b", None if number % 10 == 0 else b"c")))
+        driver.compact(tombstone_grace=0.0)
+    driver.append(900, b"a")
+    driver.close()
+
+
+@workload(both=True)
+def compact_to_nothing(driver: Driver, random: Random) -> None:
+    """Nothing stays of the last segment, or of the whole log; the next offset does."""
+    driver.open()
+    if random.random() < 0.5:
+        driver.append(100)
+    for _ in range(2):
+        for _ in range(6):
+            driver.append(random.choice((100, 1900)), b"a")
+        driver.append_tombstone(b"a")
+        driver.compact(tombstone_grace=0.0)
+        driver.reopen()
+        if random.random() < 0.5:
+            driver.truncate_after(driver.contents.end - random.randrange(1, 4))
+            driver.compact(tombstone_grace=0.0)
+    driver.append(100, b"a")
+    driver.close()
+
+
+@workload(both=True, record_size=400)
+def fixed_length_gaps(driver: Driver, random: Random) -> None:
+    """Compaction of segments that are cut in the middle: the places of the records before the cut are empty."""
+    driver.open()
+    for _ in range(2):
+        for _ in range(12):
+            driver.append(400)
+        driver.truncate_before(driver.contents.lowest + random.randrange(1, 12))
+        driver.compact(tombstone_grace=0.0)
+        driver.append_many([400, 400])
+        driver.truncate_after(driver.contents.end - random.randrange(1, 4))
+    driver.reopen()
+    driver.append(400)
+    driver.close()
+
+
+@workload(both=True)
 def snapshot(driver: Driver, random: Random) -> None:
     driver.open()
     fill(driver, random, 5)
@@ -125,14 +172,22 @@ _STEPS: tuple[tuple[int, Callable[[Driver, Random], None]], ...] = (
 )
 
 
-def any_step(random: Random) -> Callable[[Driver, Random], None]:
+_FIXED_STEPS: tuple[tuple[int, Callable[[Driver, Random], None]], ...] = (
+    (8, lambda driver, random: driver.append(400)),
+    (4, lambda driver, random: driver.append_many([400] * random.randrange(1, 5))),
+    *(step for step in _STEPS[3:] if step[0] == 1),
+)
+
+
+def any_step(driver: Driver, random: Random) -> Callable[[Driver, Random], None]:
     """Something that can be done to an open log."""
-    return random.choices(_STEPS, [weight for weight, _ in _STEPS])[0][1]
+    steps = _FIXED_STEPS if "record_size" in driver.options else _STEPS
+    return random.choices(steps, [weight for weight, _ in steps])[0][1]
 
 
 @workload(both=True)
 def everything(driver: Driver, random: Random) -> None:
     driver.open()
     for _ in range(25):
-        any_step(random)(driver, random)
+        any_step(driver, random)(driver, random)
     driver.close()
