@@ -248,7 +248,7 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
 
 
 cdef class ThreadlessDisk(Disk):
-    """The real disk, for logs without threads: a test that opens one for each damaged bit would wait for little else."""
+    """The real disk, for logs without threads: a test that opens one for each damaged bit waits for little else."""
 
     def __cinit__(self, *args):
         self.background = False
