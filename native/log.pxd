@@ -1,8 +1,8 @@
 # The log: appends, group commit and the two helper threads. Rolling, truncation and all else that is rare is in
-# storage/log.py, under the admin lock; this file is what runs for every record.
+# storage/segment_list.py, under the admin lock; this file is what runs for every record.
 #
 # Locks, in the order they may be taken:
-#   admin lock (Python, storage/log.py)   one structural change at a time
+#   admin lock (Python, segment_list.py)  one structural change at a time
 #   sync leadership (`syncing`)           one fdatasync at a time; rolls and truncations hold it too
 #   prepare_lock                          the preparing thread is at work on the active segment
 #   grow_lock                             allocation of the active segment's blocks

@@ -33,8 +33,8 @@ ALLOWED_FILES: dict[str, int] = {
     "native/log.pyx": 1050,  # appends and group commit share one set of locks
     "native/reader.pyx": 610,
     "native/segment.pyx": 760,  # one judgement of a segment's bytes
-    "src/striate/storage/async_log.py": 480,  # one public class
-    "src/striate/storage/log.py": 960,  # one public class
+    "src/striate/storage/async_log.py": 490,  # one public class
+    "src/striate/storage/log.py": 690,  # one public class
 }
 
 # Who may import whom, from the lowest up; a module imports from lower layers and from its own part.

@@ -44,7 +44,7 @@ def ids() -> Iterator[int]:
 @contextmanager
 def fixed_ids() -> Iterator[None]:
     numbers = ids()
-    with mock.patch("striate.storage.log._random_u64", side_effect=lambda: next(numbers)):
+    with mock.patch("secrets.randbits", side_effect=lambda _: next(numbers)):
         yield
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate._native.record import Record
 from striate.errors import InvalidTypeError, LogClosedError, SyncFailedError
+from striate.storage.arguments import check_timeout
 from striate.storage.info import SegmentInfo
 from striate.storage.log import (
     DEFAULT_BATCH_BYTES,
@@ -27,7 +28,6 @@ from striate.storage.log import (
     DEFAULT_SYNC_INTERVAL_MS,
     DEFAULT_TOMBSTONE_GRACE,
     Log,
-    _check_timeout,
 )
 from striate.types import (
     BytesLike,
@@ -308,7 +308,7 @@ class AsyncLog:
     async def wait(self, offset: int, timeout: float | None = None) -> bool:
         """Sleep until an offset can be read; see :meth:`striate.Log.wait`. Other tasks run meanwhile."""
         log = self._log
-        _check_timeout(timeout)
+        check_timeout(timeout)
         if log.wait(offset, 0):
             return True
         if self._watcher is None:
@@ -324,7 +324,7 @@ class AsyncLog:
         log = self._log
         position = log.next_offset if start is None else start
         log.scan(position)  # checks the offset
-        _check_timeout(timeout)
+        check_timeout(timeout)
         return self._follow_from(position, timeout)
 
     async def _follow_from(self, position: int, timeout: float | None) -> AsyncIterator[Record]:

@@ -144,14 +144,14 @@ def _copy_broken(disk: Disk, store_path: str) -> str:
 
 def _salvage(disk: Disk, path: str, named: Manifest, source: Segment) -> tuple[SegmentEntry | None, int]:
     """Write the records of a damaged segment that verify to the next revision; ``(its entry, records lost)``."""
-    from striate.storage.log import _random_u64
+    from striate.storage.segment_list import random_u64
 
     copy = Segment.create(
         path,
         source.base_offset,
         source.revision + 1,
         log_id=named.log_id,
-        segment_id=_random_u64(),
+        segment_id=random_u64(),
         capacity=max(source.store.capacity, source.end_position),
         base_timestamp_us=source.store.base_timestamp_us,
         record_size=named.record_size,

@@ -103,7 +103,7 @@ def _distinct(sources: tuple[Segment, ...]) -> tuple[Segment, ...]:
 
 def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int, copies: list[Segment]) -> None:
     """A sealed copy of a sealed segment under a new id, each frame verified; offsets and times are kept."""
-    from striate.storage.log import _random_u64
+    from striate.storage.segment_list import random_u64
 
     _, _, problems = source.check()
     if problems:
@@ -113,7 +113,7 @@ def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int, copies:
         target,
         source.base_offset,
         log_id=log_id,
-        segment_id=_random_u64(),
+        segment_id=random_u64(),
         capacity=source.store.capacity,
         base_timestamp_us=source.store.base_timestamp_us,
         record_size=source.store.record_size,

@@ -1,0 +1,51 @@
+"""Checks of what callers pass: each raises :class:`~striate.InvalidTypeError` or :class:`~striate.InvalidArgumentError`
+with the argument's name."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from striate.errors import InvalidArgumentError, InvalidTypeError
+
+
+def integer(value: object, name: str, lowest: int, highest: int) -> int:
+    """An int, or what converts to one without loss, within bounds (both allowed)."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidTypeError(name, "an int", type(value))
+    try:
+        number = int(value.__index__())
+    except TypeError:
+        raise InvalidTypeError(name, "an int", type(value)) from None
+    if not lowest <= number <= highest:
+        raise InvalidArgumentError(name, f"from {lowest} to {highest}", number)
+    return number
+
+
+def absolute_path(path: object, name: str) -> str:
+    """A file system path, absolute, links not followed."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise InvalidTypeError(name, "a str or os.PathLike", type(path))
+    text = os.fspath(path)
+    if "\0" in text or not text:
+        raise InvalidArgumentError(name, "a file system path", text)
+    return os.path.abspath(text)
+
+
+def check_timeout(timeout: object) -> None:
+    """Seconds from 0 on, or ``None``."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
+        raise InvalidTypeError("timeout", "seconds or None", type(timeout))
+    if timeout is not None and not timeout >= 0:
+        raise InvalidArgumentError("timeout", "0 or more seconds", timeout)
+
+
+def microseconds(value: float | timedelta, name: str) -> int:
+    """A duration in seconds or as ``timedelta``, as microseconds."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidTypeError(name, "seconds or a timedelta", type(value))
+    if not 0 <= value < 1e12:
+        raise InvalidArgumentError(name, "0 or more seconds", value)
+    return int(value * 1_000_000)
