@@ -134,6 +134,11 @@ cdef class LogReader:
         self.check_open()
         return self.visible()
 
+    @property
+    def _visible(self):
+        """:attr:`next_offset` by what is loaded now; never raises or waits."""
+        return self.visible()
+
     cdef uint64_t check_offset(self, uint64_t offset) except? 0:
         cdef uint64_t visible
         self.check_open()

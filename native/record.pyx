@@ -73,6 +73,8 @@ cdef class Record:
 
     def __repr__(self):
         key = "" if self._key is None else f", key={self._key!r:.60}"
+        if self._value is None:
+            return "<Record, half made>"
         kind = "" if self._kind == 1 else f", kind={_KINDS[self._kind].name}"
         return f"Record(offset={self._offset}, timestamp={self._timestamp_us}{key}, value={self._value!r:.60}{kind})"
 

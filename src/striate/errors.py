@@ -77,6 +77,14 @@ class PeerError(StriateError):
 # ---------------------------------------------------------------- usage
 
 
+def _shown(value: object) -> str:
+    """The beginning of a value's repr; of its type when it has none, as integers of thousands of digits."""
+    try:
+        return f"{value!r:.100}"
+    except Exception:
+        return f"{type(value).__name__}, which cannot be shown"
+
+
 class InvalidArgumentError(UsageError, ValueError):
     """An argument has a value that is never valid.
 
@@ -85,7 +93,7 @@ class InvalidArgumentError(UsageError, ValueError):
     """
 
     def __init__(self, argument: str, expected: str, got: object, *, hint: str | None = None) -> None:
-        super().__init__(f"{argument} must be {expected}, got {got!r:.100}", hint=hint)
+        super().__init__(f"{argument} must be {expected}, got {_shown(got)}", hint=hint)
         self.argument = argument
         self.expected = expected
         self.got = got

@@ -125,7 +125,8 @@ class AsyncLog:
         await self.close()
 
     def __repr__(self) -> str:
-        return repr(self._opened).replace("striate.Log", "striate.AsyncLog") if self._opened else "<striate.AsyncLog>"
+        log = getattr(self, "_opened", None)
+        return repr(log).replace("striate.Log", "striate.AsyncLog", 1) if log else "<striate.AsyncLog not open>"
 
     def _refuse(self) -> None:
         """Called outside the log's loop, or before it was opened."""
@@ -409,7 +410,8 @@ class AsyncLog:
         try:
             await asyncio.to_thread(log.close)
         finally:
-            self._complete_at_close(log)
+            self._complete()
+            self._fail_waiting(LogClosedError(log.path))
             if self._event_descriptor >= 0:
                 self._own_loop().remove_reader(self._event_descriptor)
                 os.close(self._event_descriptor)
@@ -417,10 +419,6 @@ class AsyncLog:
             if self._watcher is not None:
                 self._watcher.stop()
                 self._watcher = None
-
-    def _complete_at_close(self, log: Log) -> None:
-        self._complete()
-        self._fail_waiting(LogClosedError(log.path))
 
 
 class _Watcher:

@@ -146,6 +146,8 @@ class RecordBatch:
             yield make_record(*row(index))
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_columns"):
+            return "<RecordBatch, half made>"
         if not len(self):
             return f"<RecordBatch: no records, next_offset={self.next_offset}>"
         last = self._columns.column("offsets")[-1]
@@ -225,6 +227,8 @@ class RecordBatches:
         return RecordBatch(columns)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_lock"):
+            return "<RecordBatches, half made>"
         return f"<RecordBatches: offsets {self._position} to {self._stop - 1}>"
 
     def __arrow_c_schema__(self) -> object:

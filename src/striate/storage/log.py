@@ -304,9 +304,13 @@ class Log(SegmentList):
         return self._recovery
 
     def __repr__(self) -> str:
-        if self.closed:
-            return f"<striate.Log {self.path!r} closed>"
-        return f"<striate.Log {self.path!r} offsets {self.lowest_offset} to {self.next_offset}>"
+        # As far as it is known: no look at the disk, no lock, no error, whatever state the log is in.
+        state = f"offsets {self._lowest} to {self._visible}"
+        if not self._is_ours():
+            state = "of the parent process"
+        elif self.closed:
+            state = "closed"
+        return f"<striate.Log {self.path!r} {state}>"
 
     def __enter__(self) -> Log:
         self._check_usable()
