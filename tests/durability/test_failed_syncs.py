@@ -140,3 +140,39 @@ def test_no_two_manifests_have_one_sequence(path: str, disk: SimulatedDisk) -> N
     assert [record.value for record in reader] == [ledger.kept[0]]
     reader.close()
     log.close()
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_the_preparing_thread_tells_of_its_failed_sync(path: str, disk: SimulatedDisk, nth: int) -> None:
+    """The kernel reports a failed write-back once for a descriptor: the next sync would be told nothing."""
+    log = Log(path, segment_bytes=1 << 20, _disk=disk)
+    log.append(b"x" * 20_000)
+    disk.fail("sync", nth)
+    if nth == 2:
+        log.append(b"y" * 20_000)
+    log._prepare_ahead()
+    with pytest.raises(SyncFailedError):
+        log.append(b"z")
+    assert log.read(0).value == b"x" * 20_000
+    close_and_expect_storage_errors(log)
+    with Log(path, segment_bytes=1 << 20, _disk=disk) as log:
+        assert log.next_offset == nth
+        assert log.read(0).value == b"x" * 20_000
+        assert log.append(b"again") == nth
+
+
+def test_blocks_are_filled_before_they_are_announced(path: str, disk: SimulatedDisk) -> None:
+    """Else the zeros could fall on records that were appended meanwhile."""
+    filled: list[int] = []
+    with Log(path, segment_bytes=1 << 20, _disk=disk) as log:
+        log.append(b"x" * 20_000)
+        active = log._active
+
+        def check_fill(_: str, position: int, size: int) -> None:
+            filled.append(size)
+            assert active.allocated_bytes <= position
+
+        disk.before_fill = check_fill
+        log._prepare_ahead()
+        disk.before_fill = None
+    assert sum(filled) >= 65536

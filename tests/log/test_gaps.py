@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from striate import OffsetOutOfRangeError, RecordCompactedError
+from striate import DiskFullError, Log, OffsetOutOfRangeError, RecordCompactedError
+from striate._native.simulation import SimulatedDisk
 
 Opener = Callable[..., Any]
 
@@ -64,6 +66,36 @@ def test_the_next_offset_survives_truncation_and_compaction(open_log: Opener, cu
     assert log.append(b"on", b"k") == wanted
     assert log.read(wanted).value == b"on"
     assert log.verify().ok
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("before", [0, 60], ids=["alone", "behind others"])
+def test_an_empty_segment_that_says_where_the_log_goes_on_stays(log_path: Path, before: int, killed: bool) -> None:
+    """It is resumed by an append that then fails: nothing was appended, and nothing else knows the next offset."""
+    disk = SimulatedDisk()
+    log = Log(log_path, segment_bytes=4096, _disk=disk)
+    for _ in range(before):
+        log.append(b"stays")
+    for _ in range(6):
+        log.append(b"x" * 3000, b"key")
+    log.compact()
+    assert len(log.segments()) == 1 + bool(before), "one that begins behind a hole"
+    wanted = log.truncate_after(before + 2)
+    assert held(log) == dict.fromkeys(range(before), b"stays")
+    disk.fail("allocate", nth=1, errno=errno.ENOSPC, forever=True)
+    with pytest.raises(DiskFullError):
+        log.append(b"no room")
+    disk.heal()
+    if not killed:
+        log.close()
+    del log
+    for _ in range(3):
+        log = Log(log_path, segment_bytes=4096)
+        assert log.next_offset == wanted == before + 3
+        log.close()
+    with Log(log_path) as log:
+        assert log.append(b"goes on") == wanted
+        assert log.verify().ok
 
 
 def test_fixed_length_logs_with_gaps(open_log: Opener, rng: Random) -> None:
