@@ -16,6 +16,7 @@
 #define POLYNOMIAL 0x82F63B78u /* reflected: bit 31 - i stands for x^i */
 
 striate_crc32c_function *striate_crc32c_implementation = striate_crc32c_portable;
+striate_crc32c_frames_function *striate_crc32c_frames_implementation = striate_crc32c_frames_portable;
 int striate_crc32c_hardware = 0;
 
 static inline uint64_t load_u64(const uint8_t *bytes) {
@@ -75,6 +76,44 @@ uint32_t striate_crc32c_portable(uint32_t crc, const void *data, size_t size) {
     for (; size > 0; size--, bytes++)
         state = (state >> 8) ^ tables[0][(state ^ *bytes) & 255];
     return ~state;
+}
+
+/* ---------------------------------------------------------------- frames */
+
+/* What a checksum covers: the header behind it, and the payload. */
+struct covered {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+static inline uint32_t checksum_of(struct covered frame) {
+    return load_u32(frame.bytes - 4);
+}
+
+static inline int64_t frame_size(struct covered frame) {
+    return (int64_t)((frame.size + 4 + 7) & ~(size_t)7);
+}
+
+/* Whether a frame at `position` would end, with its padding, before `limit`. Its size is not believed before that. */
+static inline int claim(const char *segment, int64_t position, int64_t limit, struct covered *frame) {
+    uint32_t payload_size;
+
+    if (limit - position < STRIATE_FRAME_HEADER)
+        return 0;
+    frame->bytes = (const uint8_t *)segment + position + 4;
+    payload_size = load_u32(frame->bytes);
+    frame->size = (size_t)payload_size + STRIATE_FRAME_HEADER - 4;
+    return frame_size(*frame) <= limit - position;
+}
+
+int64_t striate_crc32c_frames_portable(const char *segment, int64_t position, int64_t limit, uint32_t seed) {
+    int64_t until = position + STRIATE_FRAMES_AHEAD;
+    struct covered frame;
+
+    while (position < until && claim(segment, position, limit, &frame) &&
+           striate_crc32c_extend(seed, frame.bytes, frame.size) == checksum_of(frame))
+        position += frame_size(frame);
+    return position;
 }
 
 /* ---------------------------------------------------------------- x86-64: SSE4.2 and PCLMULQDQ
@@ -186,6 +225,69 @@ HARDWARE static uint32_t extend_x86(uint32_t crc, const void *data, size_t size)
         state = _mm_crc32_u64(state, load_u64(bytes));
     return ~(uint32_t)state;
 }
+
+/* Memory is asked for this far ahead of the frames being checked, and so much of it: three of 128-byte values.
+ * The processor's own prefetching ends at each page. */
+#define PREFETCH_DISTANCE 2048
+#define PREFETCH_BYTES 512
+
+/* The end of a frame, behind the words that it had in common with others; `done` is 4 more than a multiple of
+ * eight, so that whole words may be read up to the padding. */
+HARDWARE static inline int finishes_right(uint64_t state, struct covered frame, size_t done) {
+    const uint8_t *bytes = frame.bytes + done;
+    size_t left = frame.size - done;
+
+    if (left >= 8 * SPLIT_WORDS)
+        return extend_x86(~(uint32_t)state, bytes, left) == checksum_of(frame);
+    for (; left >= 8; left -= 8, bytes += 8)
+        state = _mm_crc32_u64(state, load_u64(bytes));
+    if (left > 0)
+        state = _mm_crc32_u64(0, (load_u64(bytes) ^ state) << (64 - 8 * left)) ^ (state >> (8 * left));
+    return ~(uint32_t)state == checksum_of(frame);
+}
+
+HARDWARE static int64_t frames_x86(const char *segment, int64_t position, int64_t limit, uint32_t seed) {
+    int64_t until = position + STRIATE_FRAMES_AHEAD;
+    struct covered a, b, c;
+
+    while (position < until && claim(segment, position, limit, &a)) {
+        int64_t behind_a = position + frame_size(a);
+        int64_t behind_b;
+        size_t common, i;
+        uint64_t state_a, state_b, state_c;
+
+        for (i = 0; i < PREFETCH_BYTES; i += 64)
+            __builtin_prefetch(a.bytes + PREFETCH_DISTANCE + i);
+        if (!claim(segment, behind_a, limit, &b) || !claim(segment, behind_b = behind_a + frame_size(b), limit, &c)) {
+            if (extend_x86(seed, a.bytes, a.size) != checksum_of(a))
+                return position;
+            position = behind_a;
+            continue;
+        }
+        common = a.size < b.size ? a.size : b.size;
+        common = common < c.size ? common : c.size;
+        /* Four bytes first: then the words are aligned. */
+        state_a = _mm_crc32_u32(~seed, load_u32(a.bytes));
+        state_b = _mm_crc32_u32(~seed, load_u32(b.bytes));
+        state_c = _mm_crc32_u32(~seed, load_u32(c.bytes));
+        for (i = 4; i + 16 <= common; i += 16) {
+            state_a = _mm_crc32_u64(state_a, load_u64(a.bytes + i));
+            state_b = _mm_crc32_u64(state_b, load_u64(b.bytes + i));
+            state_c = _mm_crc32_u64(state_c, load_u64(c.bytes + i));
+            state_a = _mm_crc32_u64(state_a, load_u64(a.bytes + i + 8));
+            state_b = _mm_crc32_u64(state_b, load_u64(b.bytes + i + 8));
+            state_c = _mm_crc32_u64(state_c, load_u64(c.bytes + i + 8));
+        }
+        if (!finishes_right(state_a, a, i))
+            return position;
+        if (!finishes_right(state_b, b, i))
+            return behind_a;
+        if (!finishes_right(state_c, c, i))
+            return behind_b;
+        position = behind_b + frame_size(c);
+    }
+    return position;
+}
 #endif
 
 /* ---------------------------------------------------------------- ARM64: the CRC32 extension */
@@ -220,6 +322,7 @@ __attribute__((constructor)) static void choose_implementation(void) {
     if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
         fill_shifts();
         striate_crc32c_implementation = extend_x86;
+        striate_crc32c_frames_implementation = frames_x86;
         striate_crc32c_hardware = 1;
     }
 #elif defined(__aarch64__)

@@ -29,6 +29,30 @@ static inline uint32_t striate_crc32c_extend(uint32_t crc, const void *data, siz
     return striate_crc32c_implementation(crc, data, size);
 }
 
+/* ---------------------------------------------------------------- frames one behind another
+ *
+ * All this knows of a frame (docs/format.md) is: it begins with u32 checksum and u32 payload size, has a header
+ * of STRIATE_FRAME_HEADER bytes, is padded to a multiple of eight, and its checksum is that of what follows the
+ * checksum, up to the padding, behind `seed`.
+ *
+ * Gives the position behind the last of the frames from `position` on whose checksums are right and which end,
+ * padding included, at or before `limit`; that is `position` where there is none. Stops, unasked, when it is
+ * STRIATE_FRAMES_AHEAD bytes further. Three frames are checked side by side, which for short ones is more than
+ * twice as quick as one after the other. */
+#define STRIATE_FRAME_HEADER 24
+/* Little enough that the headers are still in the first cache when the caller looks at them. */
+#define STRIATE_FRAMES_AHEAD 1024
+
+typedef int64_t striate_crc32c_frames_function(const char *segment, int64_t position, int64_t limit,
+                                               uint32_t seed);
+
+extern STRIATE_HIDDEN striate_crc32c_frames_function *striate_crc32c_frames_implementation;
+STRIATE_HIDDEN striate_crc32c_frames_function striate_crc32c_frames_portable;
+
+static inline int64_t striate_crc32c_frames(const char *segment, int64_t position, int64_t limit, uint32_t seed) {
+    return striate_crc32c_frames_implementation(segment, position, limit, seed);
+}
+
 /* Extends by the four little-endian bytes of `word`: one instruction, inline, for checksums of checksums.
  * Written as assembly because an intrinsic would demand that the caller, too, be compiled for such
  * processors only. */

@@ -8,6 +8,8 @@ cdef extern from "crc32c.h" nogil:
     # standard CRC32C; extend(extend(0, a), b) is the CRC of a followed by b
     uint32_t striate_crc32c_extend(uint32_t crc, const void *data, size_t size)
     uint32_t striate_crc32c_u32(uint32_t crc, uint32_t word)
+    # position behind the frames whose checksums are right, a while on from `position`
+    int64_t striate_crc32c_frames(const char *segment, int64_t position, int64_t limit, uint32_t seed)
 
 cdef enum:
     FORMAT_VERSION = 1
@@ -155,30 +157,16 @@ cdef inline uint32_t segment_seed(uint64_t segment_id) noexcept nogil:
     return striate_crc32c_extend(0, &segment_id, sizeof(segment_id))
 
 
-cdef inline int open_frame(const char *segment, int64_t position, int64_t limit, uint32_t seed,
-                           frame_view *view) noexcept nogil:
-    # Verify the frame at `position` of a segment whose bytes below `limit` may be read, and open it.
-    # 0, STATUS_EMPTY (the header was never written) or STATUS_CORRUPT. Bounds come before the checksum: a length is
-    # not believed until it is known to stay inside.
+cdef inline int view_frame(const char *segment, int64_t position, frame_view *view) noexcept nogil:
+    # Open a frame whose checksum is known to be right. 0 or STATUS_CORRUPT.
     cdef const frame_header *header = <const frame_header *>(segment + position)
-    cdef uint32_t extensions
-    cdef uint32_t key_size
-    cdef const char *payload
-    if limit - position < FRAME_HEADER_BYTES:
-        return STATUS_EMPTY
-    if header.kind == 0:
-        return STATUS_EMPTY if header.checksum == 0 and header.payload_size == 0 else STATUS_CORRUPT
-    if header.payload_size > <uint64_t>(limit - position - FRAME_HEADER_BYTES):
-        return STATUS_CORRUPT
-    if striate_crc32c_extend(seed, &header.payload_size, FRAME_HEADER_BYTES - 4 + <size_t>header.payload_size) \
-            != header.checksum:
+    cdef uint32_t extensions = extensions_bytes(header.flags)
+    cdef uint32_t key_size = header.key_size
+    cdef const char *payload = segment + position + FRAME_HEADER_BYTES + extensions
+    if not 0 < header.kind <= KIND_TRANSACTION or header.flags & RESERVED_FLAG \
+            or extensions + key_size > header.payload_size:
         return STATUS_CORRUPT
     view.flags = header.flags
-    extensions = extensions_bytes(header.flags)
-    key_size = header.key_size
-    if header.kind > KIND_TRANSACTION or header.flags & RESERVED_FLAG or extensions + key_size > header.payload_size:
-        return STATUS_CORRUPT
-    payload = segment + position + FRAME_HEADER_BYTES + extensions
     view.key = payload if header.flags & HAS_KEY else NULL
     view.key_size = key_size
     view.value = payload + key_size
@@ -196,6 +184,45 @@ cdef inline int open_frame(const char *segment, int64_t position, int64_t limit,
             view.synced_position = \
                 <int64_t>(<const uint32_t *>(segment + position + FRAME_HEADER_BYTES))[0] * UNIT_BYTES
     return 0
+
+
+cdef inline bint is_plain(const frame_header *header) noexcept nogil:
+    # A value without a key and extensions, as most are: told by the last four bytes of the header at once.
+    return (<const uint32_t *>&header.key_size)[0] & ~(<uint32_t>(CONTINUES | SYNCED_BEFORE) << 24) \
+        == <uint32_t>KIND_VALUE << 16
+
+
+cdef inline int open_frame(const char *segment, int64_t position, int64_t limit, uint32_t seed,
+                           frame_view *view) noexcept nogil:
+    # Verify the frame at `position` of a segment whose bytes below `limit` may be read, and open it.
+    # 0, STATUS_EMPTY (the header was never written) or STATUS_CORRUPT. Bounds come before the checksum: a length is
+    # not believed until it is known to stay inside.
+    cdef const frame_header *header = <const frame_header *>(segment + position)
+    if limit - position < FRAME_HEADER_BYTES:
+        return STATUS_EMPTY
+    if header.kind == 0:
+        return STATUS_EMPTY if header.checksum == 0 and header.payload_size == 0 else STATUS_CORRUPT
+    if header.payload_size > <uint64_t>(limit - position - FRAME_HEADER_BYTES):
+        return STATUS_CORRUPT
+    if striate_crc32c_extend(seed, &header.payload_size, FRAME_HEADER_BYTES - 4 + <size_t>header.payload_size) \
+            != header.checksum:
+        return STATUS_CORRUPT
+    return view_frame(segment, position, view)
+
+
+cdef inline int open_next_frame(const char *segment, int64_t position, int64_t limit, uint32_t seed,
+                                int64_t *verified, frame_view *view) noexcept nogil:
+    # open_frame for a walk from frame to frame, which verifies several at once. `verified`, 0 at first, remembers how
+    # far; it must not outlive the call that walks, because a truncated log is written over.
+    cdef int status
+    if position >= verified[0]:
+        verified[0] = striate_crc32c_frames(segment, position, limit, seed)
+        if position >= verified[0]:
+            return open_frame(segment, position, limit, seed, view)
+    status = view_frame(segment, position, view)
+    if status == 0 and view.size_bytes > verified[0] - position:
+        return STATUS_CORRUPT  # the bytes changed under us
+    return status
 
 
 # The same from bytes: used by `striate log dump` and by unit tests.

@@ -4,13 +4,19 @@ from libc.stdint cimport uint8_t, uint32_t
 
 cdef extern from "crc32c.h" nogil:
     uint32_t striate_crc32c_portable(uint32_t crc, const void *data, size_t size)
+    int64_t striate_crc32c_frames_portable(const char *segment, int64_t position, int64_t limit, uint32_t seed)
+    enum:
+        STRIATE_FRAME_HEADER
+        STRIATE_FRAMES_AHEAD
 
 assert sizeof(store_header) == STORE_HEADER_BYTES
 assert sizeof(frame_header) == FRAME_HEADER_BYTES
+assert FRAME_HEADER_BYTES == STRIATE_FRAME_HEADER
 assert sizeof(footer) == FOOTER_BYTES
 assert sizeof(checkpoint) == 64
 
 VERSION = FORMAT_VERSION
+FRAMES_AHEAD = STRIATE_FRAMES_AHEAD
 
 
 cdef uint32_t header_checksum(const void *header, size_t size) noexcept nogil:
@@ -36,6 +42,18 @@ def crc32c_portable(const uint8_t[::1] data not None, uint32_t seed=0):
     """:func:`crc32c` by the table-driven code that processors without a CRC instruction run."""
     cdef size_t size = <size_t>data.shape[0]
     return striate_crc32c_portable(seed, &data[0] if size else NULL, size)
+
+
+def verified_until(const uint8_t[::1] segment not None, int64_t position, int64_t limit, uint64_t segment_id,
+                   bint portable=False):
+    """Position behind the last of the frames from a position on whose checksums are right; stops after a while."""
+    cdef uint32_t seed = segment_seed(segment_id)
+    assert 0 <= position <= limit <= segment.shape[0]
+    if segment.shape[0] == 0:
+        return position
+    if portable:
+        return striate_crc32c_frames_portable(<const char *>&segment[0], position, limit, seed)
+    return striate_crc32c_frames(<const char *>&segment[0], position, limit, seed)
 
 
 def parse_frame(const uint8_t[::1] segment not None, int64_t position, uint64_t segment_id):

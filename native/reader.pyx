@@ -12,12 +12,12 @@ from striate._native.frame cimport (
     STATUS_MISSING,
     STATUS_STALE_INDEX,
     frame_view,
-    open_frame,
 )
 from striate._native.io cimport fork_count, raise_disk_error
 from striate._native.mapping cimport Window
 from striate._native.record cimport Record, record_of
-from striate._native.store cimport read_frame, readable_end
+from striate._native.rows cimport fill_rows, row_range
+from striate._native.store cimport read_frame
 
 import os
 
@@ -37,7 +37,6 @@ cdef extern from "platform.h" nogil:
 
 cdef enum:
     MAX_BATCH_BYTES = 0x7FFFFFF8      # Arrow's views address a buffer with 31 bits
-    PREFETCH_BYTES = 1024             # how far ahead of a columnar scan memory is asked for
 
 
 cdef extern from "Python.h":
@@ -375,55 +374,28 @@ cdef class LogReader:
         cdef uint32_t relative = segment.next_present(<uint32_t>min(first[0] - segment.base_offset,
                                                                     <uint64_t>segment.next_relative))
         cdef uint32_t stop = <uint32_t>min(visible - segment.base_offset, <uint64_t>segment.next_relative)
-        cdef int64_t position, origin
-        cdef frame_view view
-        cdef size_t row = 0
-        cdef size_t rows
-        cdef int64_t readable
-        cdef const char *memory
-        cdef uint32_t seed
-        cdef int status = 0
+        cdef int64_t origin
+        cdef row_range rows
+        cdef int status
         if relative >= stop:
             first[0] = self._after(segment, visible)
             return 0
-        position = origin = segment.locate(relative)
-        if position < 0:
+        origin = segment.locate(relative)
+        if origin < 0:
             first[0] = segment.base_offset + relative
-            return <int>position
-        rows = min(<size_t>(stop - relative), <size_t>(limit // 24 + 1))
+            return <int>origin
+        rows.position, rows.relative, rows.stop, rows.ahead = origin, relative, stop, origin + limit
         with nogil:
-            readable = readable_end(segment.store)
-            memory = segment.store.memory
-            seed = segment.store.seed
-            status = columns.reserve(min(rows, <size_t>8192))
-            while status == 0 and relative < stop:
-                status = open_frame(memory, position, readable, seed, &view)
-                if status != 0 or (row and position + view.size_bytes - origin > limit):
-                    break
-                if row == columns.capacity:
-                    columns.count = row
-                    status = columns.reserve(min(rows, row * 2))
-                    if status != 0:
-                        break
-                striate_prefetch(memory + position + PREFETCH_BYTES)
-                columns.offsets[row] = segment.base_offset + view.relative_offset
-                columns.timestamps[row] = <int64_t>view.timestamp_us
-                columns.positions[row] = view.value - memory - origin
-                columns.lengths[row] = view.value_size
-                columns.key_positions[row] = view.key - memory - origin if view.key != NULL else 0
-                columns.key_lengths[row] = <int>view.key_size if view.key != NULL else -1
-                columns.kinds[row] = view.kind
-                relative = view.relative_offset + 1
-                position += view.size_bytes
-                row += 1
-        columns.count = row
-        begin[0], end[0] = origin, position
-        first[0] = segment.base_offset + relative
-        if status == 0 and segment.gaps and relative >= stop:
+            status = columns.reserve(segment.count_within(relative, stop, rows.ahead))
+            if status == 0:
+                status = fill_rows(segment, columns, &rows)
+        begin[0], end[0] = origin, rows.position
+        first[0] = segment.base_offset + rows.relative
+        if status == 0 and segment.gaps and rows.relative >= stop:
             first[0] = self._after(segment, visible)
         if status == -1:
             raise MemoryError
-        return status if row == 0 else 0
+        return status if columns.count == 0 else 0
 
     cdef uint64_t _after(self, Segment segment, uint64_t visible):
         # First offset that a later segment may hold.

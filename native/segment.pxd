@@ -61,6 +61,9 @@ cdef class Segment:
     cdef uint32_t find_time(self, uint64_t timestamp_us, uint32_t end) noexcept nogil
     # First relative offset >= `relative` that has a record, or next_relative.
     cdef uint32_t next_present(self, uint32_t relative) noexcept nogil
+    # By the index, which is not believed for more than that: at most how many records from `relative` on, below `stop`,
+    # begin before the position `end`. At least 1.
+    cdef uint32_t count_within(self, uint32_t relative, uint32_t stop, int64_t end) noexcept nogil
     cdef bint is_hole(self, uint32_t relative) noexcept nogil
     # Footer, sync of store and index: 0 or -errno. Afterwards `sealed`.
     cdef int seal(self) noexcept nogil

@@ -33,6 +33,7 @@ from striate._native.frame cimport (
     striate_crc32c_u32,
 )
 from striate._native.io cimport raise_disk_error
+from striate._native.store cimport read_next_frame
 
 from striate._native.io import REAL_DISK, check_result
 from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError
@@ -407,6 +408,21 @@ cdef class Segment:
             return end
         return <uint32_t>low if self.index is None else self.index.pairs[2 * low]
 
+    cdef uint32_t count_within(self, uint32_t relative, uint32_t stop, int64_t end) noexcept nogil:
+        cdef int64_t most = stop - relative
+        cdef int64_t first, low, high, middle
+        if self.index is None:
+            return <uint32_t>max(1, min(most, (end - self.locate(relative)) // self.store.stride + 1))
+        first = low = self.index.lower_bound(relative, self.index.count)
+        high = min(first + most, self.index.count)
+        while low < high:
+            middle = (low + high) >> 1
+            if <int64_t>self.index.pairs[2 * middle + 1] * UNIT_BYTES < end:
+                low = middle + 1
+            else:
+                high = middle
+        return <uint32_t>max(1, low - first)
+
     cdef bint is_hole(self, uint32_t relative) noexcept nogil:
         # In a fixed-length segment with gaps: whether the place of a record is empty.
         cdef frame_view view
@@ -457,8 +473,9 @@ cdef class Segment:
         # Verify frames from state.position on and index them, up to the first that is not one.
         cdef frame_view view
         cdef int status
+        cdef int64_t verified = 0
         while state.position < limit and state.relative < state.stop:
-            status = self.store.read(state.position, &view)
+            status = read_next_frame(self.store, state.position, &verified, &view)
             if status != 0:
                 return status
             if view.relative_offset < state.relative or (contiguous and view.relative_offset != state.relative):
@@ -695,13 +712,14 @@ cdef class Segment:
         cdef frame_view view
         cdef int status = 0
         cdef int64_t located = 0
+        cdef int64_t verified = 0
         cdef uint32_t expected = 0
         self.check_index()
         problems = [(position, first, reason) for first, _, position, reason in self.damage]
         while position < end:
             with nogil:
                 while position < end:
-                    status = self.store.read(position, &view)
+                    status = read_next_frame(self.store, position, &verified, &view)
                     if status == STATUS_EMPTY and self.index is None and self.gaps:
                         position += self.store.stride
                         expected += 1

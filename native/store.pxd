@@ -24,6 +24,7 @@ from striate._native.frame cimport (
     frame_header,
     frame_view,
     open_frame,
+    open_next_frame,
     record_input,
     store_header,
     striate_crc32c_extend,
@@ -166,3 +167,11 @@ cdef inline int read_frame(Store self, int64_t position, frame_view *view) noexc
     if position < STORE_HEADER_BYTES or position >= limit:
         return STATUS_CORRUPT
     return open_frame(self.memory, position, limit, self.seed, view)
+
+
+cdef inline int read_next_frame(Store self, int64_t position, int64_t *verified, frame_view *view) noexcept nogil:
+    # read_frame for a walk; `verified` as of open_next_frame.
+    cdef int64_t limit = readable_end(self)
+    if position < STORE_HEADER_BYTES or position >= limit:
+        return STATUS_CORRUPT
+    return open_next_frame(self.memory, position, limit, self.seed, verified, view)
