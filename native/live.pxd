@@ -44,6 +44,8 @@ cdef class Live:
     cdef void publish(self, uint64_t next_offset) noexcept nogil
     cdef void wake(self) noexcept nogil
     cdef uint64_t visible(self) noexcept nogil
+    # Say that somebody is about to sleep. Then look whether there is still reason to, and only then sleep().
+    cdef void announce(self) noexcept nogil
     # Sleep until visible() > offset: 0, -EINTR, -ETIMEDOUT (also for any wake-up: look again).
     cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil
     cdef uint64_t log_id

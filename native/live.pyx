@@ -168,15 +168,19 @@ cdef class Live:
     cdef uint64_t visible(self) noexcept nogil:
         return striate_load_u64_acquire(&self.page.visible_next)
 
+    cdef void announce(self) noexcept nogil:
+        # The word is set before the end, or whether the log is closed, is looked at; publish() and closing do it the
+        # other way round, so one of the two sees the other. A sleeper that was killed leaves a 1 behind: one needless
+        # wake-up.
+        if self.writable:
+            striate_store_u32(&self.page.waiting, 1)
+            striate_fence()
+
     cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil:
         cdef int64_t slice_ns = LOOK_EVERY_NS
         if not self.writable:
             return striate_futex_wait(&self.page.waiting, striate_load_u32(&self.page.waiting),
                                       slice_ns if timeout_ns < 0 else min(timeout_ns, slice_ns))
-        # The word is set before the end is looked at, and publish() does it the other way round, so one of the two sees
-        # the other. A sleeper that was killed leaves a 1 behind: one needless wake-up.
-        striate_store_u32(&self.page.waiting, 1)
-        striate_fence()
         if striate_load_u64_acquire(&self.page.visible_next) > offset:
             return 0
         return striate_futex_wait(&self.page.waiting, 1, timeout_ns)

@@ -442,6 +442,9 @@ cdef class LogReader:
                 left = deadline - striate_monotonic_ns()
                 if left <= 0:
                     return False
+            self._live.announce()
+            if self._state == LOG_CLOSED:
+                return False
             with nogil:
                 self._live.sleep(offset, left)
             PyErr_CheckSignals()
