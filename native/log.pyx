@@ -7,7 +7,7 @@ the end.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -107,17 +107,31 @@ cdef struct borrowed:
     bint held
 
 
+cdef int check_buffer(object value, str argument) except -1:
+    # Text of numpy and arrays of objects have buffers as well: of its own encoding, and of addresses.
+    if isinstance(value, str) or not PyObject_CheckBuffer(value):
+        raise InvalidTypeError(argument, "bytes or another contiguous buffer", type(value))
+    if isinstance(value, (bytes, bytearray)):
+        return 0
+    try:
+        owner = value.obj if isinstance(value, memoryview) else value
+    except ValueError:
+        return 0  # released: asking for the buffer says so
+    if getattr(getattr(owner, "dtype", None), "hasobject", False):
+        raise InvalidTypeError(argument, "a buffer of bytes, not of objects", type(value))
+    return 0
+
+
 cdef int borrow(object value, str argument, borrowed *into) except -1:
     into.held = False
     if PyBytes_CheckExact(value):
         into.data, into.size = PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
         return 0
-    if not PyObject_CheckBuffer(value):
-        raise InvalidTypeError(argument, "bytes or another contiguous buffer", type(value))
+    check_buffer(value, argument)
     try:
         PyObject_GetBuffer(value, &into.view, PyBUF_SIMPLE)
-    except BufferError:
-        raise InvalidTypeError(argument, "a contiguous buffer", type(value)) from None
+    except (BufferError, ValueError):
+        raise InvalidTypeError(argument, "a contiguous buffer that is not released", type(value)) from None
     into.data, into.size, into.held = <const char *>into.view.buf, into.view.len, True
     return 0
 
@@ -1003,7 +1017,7 @@ cdef class LogCore(LogReader):
 def _as_list(object items, str argument):
     # A private tuple of bytes (or None): nobody can take an item away while it is copied without the GIL.
     cdef object item
-    if isinstance(items, (str, bytes, bytearray, memoryview)) or not hasattr(items, "__iter__"):
+    if isinstance(items, (str, bytes, bytearray, memoryview, set, frozenset, dict)) or not hasattr(items, "__iter__"):
         raise InvalidTypeError(argument, "a sequence of bytes", type(items))
     try:
         result = tuple(items)
@@ -1018,15 +1032,27 @@ def _as_list(object items, str argument):
 def _as_bytes(object item, str argument):
     if item is None and argument == "keys":
         return None
-    if not PyObject_CheckBuffer(item):
-        raise InvalidTypeError(f"each of {argument}", "bytes or another contiguous buffer", type(item))
-    return bytes(memoryview(item))
+    cdef borrowed buffer
+    cdef str name = f"each of {argument}"
+    check_buffer(item, name)
+    try:
+        return bytes(memoryview(item))
+    except (BufferError, ValueError):
+        # Released, or of a type that memoryview does not know, such as numpy's times.
+        borrow(item, name, &buffer)
+    try:
+        return PyBytes_FromStringAndSize(buffer.data, buffer.size)
+    finally:
+        give_back(&buffer)
 
 
 def _as_lengths(object lengths):
     import numpy
 
-    array = numpy.asarray(lengths)
+    try:
+        array = numpy.asarray(lengths)
+    except (OverflowError, TypeError, ValueError):
+        raise InvalidTypeError("lengths", "a one-dimensional array of integers", type(lengths)) from None
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InvalidTypeError("lengths", "a one-dimensional array of integers", type(lengths))
     if array.size and array.dtype.kind == "i" and int(array.min()) < 0:

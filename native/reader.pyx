@@ -3,6 +3,7 @@
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.number cimport PyNumber_Index
 from cpython.ref cimport Py_INCREF
 from libc.errno cimport EACCES
 from libc.stddef cimport size_t
@@ -55,12 +56,28 @@ cdef uint64_t as_offset(object value, str argument) except? 0xFFFFFFFFFFFFFFFF:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidTypeError(argument, "an int", type(value))
     try:
-        value = value.__index__()
+        value = PyNumber_Index(value)
     except TypeError:
         raise InvalidTypeError(argument, "an int", type(value)) from None
     if not 0 <= value < 1 << 63:
         raise InvalidArgumentError(argument, "from 0 to 2**63 - 1", value)
     return value
+
+
+cdef tuple _as_offsets(object offsets):
+    # A private tuple: what converts an item to an int may change the caller's list. No sets, as the records come in the
+    # order asked for.
+    cdef object given = type(offsets)
+    if hasattr(offsets, "tolist"):
+        try:
+            offsets = offsets.tolist()
+        except ValueError:
+            raise InvalidTypeError("offsets", "a sequence of ints that is not released", given) from None
+        if not isinstance(offsets, list):
+            raise InvalidTypeError("offsets", "a sequence of ints", given)
+    elif isinstance(offsets, (str, bytes, bytearray, set, frozenset, dict)) or not hasattr(offsets, "__iter__"):
+        raise InvalidTypeError("offsets", "a sequence of ints", given)
+    return tuple(offsets)
 
 
 # What read_many knows of one record between its passes.
@@ -243,7 +260,7 @@ cdef class LogReader:
         Returns:
             A list of records in the order asked for. Raises as :meth:`read`, for the first offset that fails.
         """
-        cdef tuple _keep
+        cdef list keep = []
         cdef Py_ssize_t count, i
         cdef uint64_t offset
         cdef target *targets
@@ -251,30 +268,24 @@ cdef class LogReader:
         cdef frame_view view
         cdef list records
         cdef Record record
-        if hasattr(offsets, "tolist"):
-            offsets = offsets.tolist()
-            if not isinstance(offsets, list):
-                raise InvalidTypeError("offsets", "a sequence of ints", type(offsets))
-        elif not isinstance(offsets, (list, tuple, range)):
-            if isinstance(offsets, (str, bytes)) or not hasattr(offsets, "__iter__"):
-                raise InvalidTypeError("offsets", "a sequence of ints", type(offsets))
-            offsets = list(offsets)
-        count = len(offsets)
+        cdef tuple wanted = _as_offsets(offsets)
+        count = len(wanted)
         self.check_open()
         targets = <target *>malloc(sizeof(target) * <size_t>max(count, 1))
         if targets == NULL:
             raise MemoryError
         try:
-            _keep = self.segments
             segment = None
             for i in range(count):
-                offset = as_offset(offsets[i], "offset")
+                offset = as_offset(wanted[i], "offset")
                 if segment is None or offset < segment.base_offset or \
                         offset - segment.base_offset >= segment.next_relative:
                     self.check_offset(offset)
                     segment = self.find(offset)
                     if segment is None or offset - segment.base_offset >= segment.next_relative:
                         self.refuse(segment, offset, STATUS_MISSING)
+                    # The log's list of segments may be replaced before the next one is looked up.
+                    keep.append(segment)
                 elif offset >= self.visible() or offset < self.lowest:
                     self.check_offset(offset)
                 targets[i].segment = <void *>segment

@@ -30,7 +30,7 @@ MOST_LINES_OF_A_FILE = 400
 ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
-    "native/log.pyx": 1050,  # appends and group commit share one set of locks
+    "native/log.pyx": 1065,  # appends and group commit share one set of locks
     "native/reader.pyx": 560,
     "native/simulation.pyx": 430,  # one table of functions
     "native/segment.pyx": 760,  # one judgement of a segment's bytes

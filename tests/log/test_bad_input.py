@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.odd import COUNT, HUGE, LENGTHS, OBJECTS, Index, filled, released, unharmed, value_of
 
 from striate import (
     InvalidArgumentError,
@@ -19,21 +20,27 @@ from striate import (
     OffsetOutOfRangeError,
     ReadOnlyError,
     RecordTooLargeError,
-    StriateError,
     UsageError,
 )
 
 Opener = Callable[..., Any]
 Call = Callable[[Any], Any]
 
-COUNT = 60
-HUGE = 2**80
-
 TYPES: dict[str, Call] = {
     "append text": lambda log: log.append("text"),
     "append None": lambda log: log.append(None),
     "append a number": lambda log: log.append(7),
     "append a list": lambda log: log.append([b"value"]),
+    "append an array with gaps": lambda log: log.append(np.arange(10)[::2]),
+    "append a view with gaps": lambda log: log.append(memoryview(b"abcd")[::2]),
+    "append an array by columns": lambda log: log.append(np.asfortranarray(np.eye(3))),
+    "append an array of objects": lambda log: log.append(OBJECTS),
+    "append a view of objects": lambda log: log.append(memoryview(OBJECTS)),
+    "append numpy text": lambda log: log.append(np.str_("text")),
+    "append what was released": lambda log: log.append(released()),
+    "append a key with gaps": lambda log: log.append(b"value", np.arange(10)[::2]),
+    "append a key of objects": lambda log: log.append(b"value", OBJECTS),
+    "append a key that was released": lambda log: log.append(b"value", released()),
     "append a text key": lambda log: log.append(b"value", "key"),
     "append a number key": lambda log: log.append(b"value", 7),
     "append_many of None": lambda log: log.append_many(None),
@@ -41,6 +48,23 @@ TYPES: dict[str, Call] = {
     "append_many of a number": lambda log: log.append_many(7),
     "append_many with one wrong": lambda log: log.append_many([b"a", "b", b"c"]),
     "append_many with None": lambda log: log.append_many([b"a", None]),
+    "append_many of a mapping": lambda log: log.append_many({b"a": b"b"}),
+    "append_many of a set": lambda log: log.append_many({b"a", b"b"}),
+    "append_many of objects": lambda log: log.append_many(OBJECTS),
+    "append_many of rows of objects": lambda log: log.append_many(np.array([[b"a", None]], dtype=object)),
+    "append_many of numpy text": lambda log: log.append_many(np.array(["a", "b"])),
+    "append_many of what was released": lambda log: log.append_many(released()),
+    "append_many with one released": lambda log: log.append_many([b"a", released()]),
+    "append_many with released keys": lambda log: log.append_many([b"a"], [released()]),
+    "append_many with a mapping of keys": lambda log: log.append_many([b"a"], {b"a": 1}),
+    "append_many of a buffer with gaps": lambda log: log.append_many(np.arange(6, dtype="u1")[::2], lengths=LENGTHS),
+    "append_many of a buffer of objects": lambda log: log.append_many(OBJECTS[:2], lengths=np.array([8, 8])),
+    "append_many of a released buffer": lambda log: log.append_many(released(), lengths=LENGTHS),
+    "append_many with ragged lengths": lambda log: log.append_many(b"ab", lengths=[[1], 1]),
+    "append_many with bytes for lengths": lambda log: log.append_many(b"ab", lengths=[b"1", b"1"]),
+    "append_many with flags for lengths": lambda log: log.append_many(b"ab", lengths=np.array([True, True])),
+    "append_many with huge lengths": lambda log: log.append_many(b"ab", lengths=[HUGE, 2]),
+    "append_many with one length": lambda log: log.append_many(b"ab", lengths=np.array(2)),
     "append_many with a text key": lambda log: log.append_many([b"a"], ["key"]),
     "append_many with a key not in a list": lambda log: log.append_many([b"a"], 7),
     "append_many with text lengths": lambda log: log.append_many(b"abc", lengths="abc"),
@@ -49,14 +73,32 @@ TYPES: dict[str, Call] = {
     "append_many with a list and lengths": lambda log: log.append_many([b"abc"], lengths=np.array([3], "<u4")),
     "tombstone of None": lambda log: log.append_tombstone(None),
     "tombstone of text": lambda log: log.append_tombstone("key"),
+    "tombstone of what was released": lambda log: log.append_tombstone(released()),
     "read None": lambda log: log.read(None),
     "read text": lambda log: log.read("0"),
     "read a float": lambda log: log.read(1.0),
+    "read a flag": lambda log: log.read(True),
+    "read a numpy flag": lambda log: log.read(np.True_),
+    "read an array": lambda log: log.read(np.array([3])),
+    "read an array of a float": lambda log: log.read(np.array(3.0)),
+    "read what has a wrong index": lambda log: log.read(Index("3")),
+    "view what has a wrong index": lambda log: log.view(Index("3")),
+    "scan from what has a wrong index": lambda log: list(log.scan(Index("3"))),
+    "batches from what has a wrong index": lambda log: list(log.batches(Index("3"))),
+    "follow from what has a wrong index": lambda log: list(log.follow(Index("3"), timeout=0)),
+    "wait for what has a wrong index": lambda log: log.wait(Index("3"), 0),
+    "truncate_before what has a wrong index": lambda log: log.truncate_before(Index("3")),
     "view None": lambda log: log.view(None),
     "read_many of None": lambda log: log.read_many(None),
     "read_many of a number": lambda log: log.read_many(7),
     "read_many of text": lambda log: log.read_many(["0"]),
     "read_many of floats": lambda log: log.read_many(np.array([0.0, 1.0])),
+    "read_many of rows": lambda log: log.read_many(np.array([[0, 1]])),
+    "read_many of an array without dimensions": lambda log: log.read_many(np.array(0)),
+    "read_many of a set": lambda log: log.read_many({0, 1}),
+    "read_many of a mapping": lambda log: log.read_many({0: 1}),
+    "read_many of bytes": lambda log: log.read_many(bytearray(b"\0\1")),
+    "read_many of what was released": lambda log: log.read_many(released()),
     "scan from text": lambda log: list(log.scan("0")),
     "scan to text": lambda log: list(log.scan(0, "5")),
     "read_batch from text": lambda log: log.read_batch("0"),
@@ -78,11 +120,15 @@ TYPES: dict[str, Call] = {
     "retain text records": lambda log: log.retain(max_bytes=0, keep_records="5"),
     "compact with text grace": lambda log: log.compact(tombstone_grace="a day"),
     "compact with a progress that is none": lambda log: log.compact(progress=7),
+    "verify with a progress that is none": lambda log: log.verify(progress=7),
+    "wait with a flag for timeout": lambda log: log.wait(0, True),
+    "follow with a text timeout": lambda log: list(log.follow(timeout="soon")),
+    "row of text": lambda log: log.read_batch(0).value("0"),
+    "row by what has a wrong index": lambda log: log.read_batch(0)[Index("3")],
     "snapshot to None": lambda log: log.snapshot(None),
     "snapshot to a number": lambda log: log.snapshot(7),
 }
 
-LENGTHS = np.array([1, 1], dtype=np.uint32)
 VALUES: dict[str, Call] = {
     "keys fewer than values": lambda log: log.append_many([b"a", b"b"], [b"k"]),
     "keys more than values": lambda log: log.append_many([b"a"], [b"k", b"l"]),
@@ -91,6 +137,14 @@ VALUES: dict[str, Call] = {
     "lengths below zero": lambda log: log.append_many(b"abc", lengths=np.array([4, -1], dtype=np.int64)),
     "lengths that overflow": lambda log: log.append_many(b"", lengths=np.array([2**63, 2**63], np.uint64)),
     "keys and lengths that differ": lambda log: log.append_many(b"ab", [b"k"], lengths=LENGTHS),
+    "append_many with keys of another array": lambda log: log.append_many([b"a"], np.zeros(2)),
+    "read far below zero": lambda log: log.read(-(10**5000)),
+    "read of thousands of digits": lambda log: log.read(10**5000),
+    "truncate_after thousands of digits": lambda log: log.truncate_after(10**5000),
+    "snapshot to no text": lambda log: log.snapshot("\ud800"),
+    "offset_for_time before the epoch": lambda log: log.offset_for_time(datetime.min.replace(tzinfo=UTC)),
+    "offset_for_time without a zone": lambda log: log.offset_for_time(datetime(2020, 1, 1)),
+    "age beyond all time": lambda log: log.retain(max_age=timedelta.max),
     "read below zero": lambda log: log.read(-1),
     "view below zero": lambda log: log.view(-1),
     "read_many below zero": lambda log: log.read_many([0, -1]),
@@ -147,26 +201,6 @@ TABLE: list[tuple[str, Call, type[Exception]]] = [
     *((name, call, KeyTooLargeError) for name, call in KEYS.items()),
 ]
 BUILTIN = {InvalidTypeError: TypeError, InvalidArgumentError: ValueError, OffsetOutOfRangeError: LookupError}
-
-
-def filled(open_log: Opener, **options: Any) -> Any:
-    log = open_log(**options)
-    for number in range(COUNT):
-        log.append(value_of(number), b"k%d" % number)
-    return log
-
-
-def value_of(number: int) -> bytes:
-    return b"%d." % number * 20
-
-
-def unharmed(log: Any) -> None:
-    """Nothing is lost or added, and the next append goes to the next offset; it is cut off again."""
-    assert [record.value for record in log] == [value_of(number) for number in range(COUNT)]
-    assert (log.lowest_offset, log.next_offset) == (0, COUNT)
-    assert log.append(b"on", b"key") == COUNT
-    assert log.read(COUNT).value == b"on"
-    log.truncate_after(COUNT - 1)
 
 
 @pytest.mark.parametrize(("call", "expected"), [case[1:] for case in TABLE], ids=[case[0] for case in TABLE])
@@ -282,90 +316,3 @@ def test_read_only(open_log: Opener, log_path: Path, call: Call) -> None:
     assert caught.value.path == str(log_path)
     assert [record.value for record in reader] == [value_of(number) for number in range(COUNT)]
     unharmed(writer)
-
-
-# ---------------------------------------------------------------- options
-
-OPTIONS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
-    "durability unknown": ({"durability": "fast"}, InvalidArgumentError),
-    "durability empty": ({"durability": ""}, InvalidArgumentError),
-    "durability None": ({"durability": None}, InvalidTypeError),
-    "durability a number": ({"durability": 1}, InvalidTypeError),
-    "mode w": ({"mode": "w"}, InvalidArgumentError),
-    "mode a+": ({"mode": "a+"}, InvalidArgumentError),
-    "mode None": ({"mode": None}, InvalidTypeError),
-    "segment_bytes too small": ({"segment_bytes": 4095}, InvalidArgumentError),
-    "segment_bytes zero": ({"segment_bytes": 0}, InvalidArgumentError),
-    "segment_bytes below zero": ({"segment_bytes": -4096}, InvalidArgumentError),
-    "segment_bytes beyond 32 GiB": ({"segment_bytes": (32 << 30) + 1}, InvalidArgumentError),
-    "segment_bytes huge": ({"segment_bytes": HUGE}, InvalidArgumentError),
-    "segment_bytes text": ({"segment_bytes": "4096"}, InvalidTypeError),
-    "segment_bytes a float": ({"segment_bytes": 4096.0}, InvalidTypeError),
-    "initial_offset below zero": ({"initial_offset": -1}, InvalidArgumentError),
-    "initial_offset huge": ({"initial_offset": HUGE}, InvalidArgumentError),
-    "initial_offset text": ({"initial_offset": "0"}, InvalidTypeError),
-    "record_size zero": ({"record_size": 0}, InvalidArgumentError),
-    "record_size below zero": ({"record_size": -8}, InvalidArgumentError),
-    "record_size larger than a segment": ({"record_size": 5000, "segment_bytes": 4096}, InvalidArgumentError),
-    "record_size text": ({"record_size": "8"}, InvalidTypeError),
-    "codec unknown": ({"codec": "morse"}, InvalidArgumentError),
-    "codec a number": ({"codec": 7}, InvalidArgumentError),
-    "sync_interval_ms zero": ({"sync_interval_ms": 0}, InvalidArgumentError),
-    "sync_interval_ms below zero": ({"sync_interval_ms": -1}, InvalidArgumentError),
-    "sync_interval_ms text": ({"sync_interval_ms": "often"}, InvalidTypeError),
-    "clock a number": ({"clock": 7}, InvalidTypeError),
-}
-
-
-@pytest.mark.parametrize(("options", "expected"), OPTIONS.values(), ids=OPTIONS.keys())
-def test_options(log_path: Path, options: dict[str, Any], expected: type[StriateError]) -> None:
-    with pytest.raises(expected) as caught:
-        Log(log_path, **options)
-    assert caught.value.argument in options  # type: ignore[attr-defined]
-    assert not log_path.exists(), "nothing is made by a call that is refused"
-
-
-@pytest.mark.parametrize("path", [None, 7, 1.5, ["log"]], ids=["None", "int", "float", "list"])
-def test_path_types(path: Any) -> None:
-    with pytest.raises(InvalidTypeError):
-        Log(path)
-
-
-@pytest.mark.parametrize("path", ["", "with\0zero"])
-def test_path_values(path: str) -> None:
-    with pytest.raises(StriateError):
-        Log(path)
-
-
-def test_fixed_length_logs_take_no_keys(open_log: Opener) -> None:
-    log = open_log(record_size=8)
-    calls: list[Call] = [
-        lambda log: log.append(b"12345678", b"key"),
-        lambda log: log.append(b"12345678", b""),
-        lambda log: log.append_many([b"12345678"], [b"key"]),
-        lambda log: log.append_tombstone(b"key"),
-    ]
-    for call in calls:
-        with pytest.raises(UsageError):
-            call(log)
-    for wrong in (b"", b"1234567", b"123456789"):
-        with pytest.raises(RecordTooLargeError):
-            log.append(wrong)
-        with pytest.raises(RecordTooLargeError):
-            log.append_many([b"12345678", wrong])
-    assert log.append_many([b"12345678"], [None]) == range(1)
-    assert log.append(b"12345678") == 1
-
-
-def test_a_bad_clock(log_path: Path) -> None:
-    answers: list[Any] = [1.5, "noon", None, -1, HUGE]
-    with Log(log_path, clock=lambda: answers[0], durability="process") as log:
-        while answers:
-            with pytest.raises((StriateError, TypeError, OverflowError, ValueError)):
-                log.append(b"value")
-            answers.pop(0)
-            if len(answers) == 0:
-                answers.append(10**15)
-                break
-        assert log.append(b"value") == 0
-        assert log.read(0).timestamp == 10**15

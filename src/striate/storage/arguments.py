@@ -3,6 +3,7 @@ with the argument's name."""
 
 from __future__ import annotations
 
+import operator
 import os
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ def integer(value: object, name: str, lowest: int, highest: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidTypeError(name, "an int", type(value))
     try:
-        number = int(value.__index__())
+        number = operator.index(value)
     except TypeError:
         raise InvalidTypeError(name, "an int", type(value)) from None
     if not lowest <= number <= highest:
@@ -27,9 +28,19 @@ def absolute_path(path: object, name: str) -> str:
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise InvalidTypeError(name, "a str or os.PathLike", type(path))
     text = os.fspath(path)
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(name, "a file system path", text) from None
     if "\0" in text or not text:
         raise InvalidArgumentError(name, "a file system path", text)
     return os.path.abspath(text)
+
+
+def check_progress(progress: object) -> None:
+    """A callable, or ``None``."""
+    if progress is not None and not callable(progress):
+        raise InvalidTypeError("progress", "a callable", type(progress))
 
 
 def check_timeout(timeout: object) -> None:

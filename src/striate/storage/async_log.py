@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate._native.record import Record
 from striate.errors import InvalidTypeError, LogClosedError, SyncFailedError
-from striate.storage.arguments import check_timeout
+from striate.storage.arguments import absolute_path, check_timeout
 from striate.storage.info import SegmentInfo
 from striate.storage.log import (
     DEFAULT_BATCH_BYTES,
@@ -76,8 +76,8 @@ class AsyncLog:
         clock: Callable[[], int] | None = None,
         _disk: Disk | None = None,
     ) -> None:
-        self._path = path
-        self._arguments = (path, durability, segment_bytes, initial_offset, record_size, codec, mode)
+        self._path = absolute_path(path, "path")
+        self._arguments = (self._path, durability, segment_bytes, initial_offset, record_size, codec, mode)
         self._options: dict[str, Any] = {"sync_interval_ms": sync_interval_ms, "clock": clock, "_disk": _disk}
         self._opened: Log | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,7 +110,7 @@ class AsyncLog:
     @property
     def _log(self) -> Log:
         if self._opened is None:
-            raise LogClosedError(os.fspath(self._path))
+            raise LogClosedError(self._path)
         return self._opened
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
@@ -131,7 +131,7 @@ class AsyncLog:
     def _refuse(self) -> None:
         """Called outside the log's loop, or before it was opened."""
         if self._opened is None:
-            raise LogClosedError(os.fspath(self._path))
+            raise LogClosedError(self._path)
         raise RuntimeError("an AsyncLog is used in the event loop it was opened in; use Log from other threads")
 
     # ------------------------------------------------------------ durability
@@ -316,7 +316,7 @@ class AsyncLog:
             self._watcher = _Watcher(log, self._own_loop())
         future = self._watcher.wait_for(offset)
         try:
-            return await asyncio.wait_for(future, timeout)
+            return await asyncio.wait_for(future, None if timeout is None else min(timeout, 1e9))
         except TimeoutError:
             return False
 

@@ -7,6 +7,7 @@ Arrow library at the top: numpy is imported when the first array is asked for, A
 from __future__ import annotations
 
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -249,6 +250,9 @@ class RecordBatches:
 
 def _integer(index: SupportsIndex) -> int:
     try:
-        return operator.index(index)
+        number = operator.index(index)
     except TypeError:
         raise InvalidTypeError("index", "an integer", type(index)) from None
+    if not -sys.maxsize <= number <= sys.maxsize:
+        raise IndexError("there is no such row")
+    return number

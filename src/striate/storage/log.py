@@ -31,7 +31,7 @@ from striate.errors import (
     SyncFailedError,
 )
 from striate.storage import directory, manifest, recovery
-from striate.storage.arguments import absolute_path, check_timeout, integer, microseconds
+from striate.storage.arguments import absolute_path, check_progress, check_timeout, integer, microseconds
 from striate.storage.info import SegmentInfo
 from striate.storage.manifest import Manifest
 from striate.storage.reserve import Reserve
@@ -134,9 +134,9 @@ class Log(SegmentList):
             interval,
         )
         if mode == "r":
-            self._open_reader(record_size)
+            self._open_reader(size or None)
         else:
-            self._open_writer(record_size)
+            self._open_writer(size or None)
 
     # ------------------------------------------------------------ opening
 
@@ -442,7 +442,7 @@ class Log(SegmentList):
 
     def _now_us(self) -> int:
         clock = self._clock
-        return int(clock()) if clock is not None else time.time_ns() // 1000
+        return integer(clock(), "the clock's time", 0, (1 << 63) - 1) if clock is not None else time.time_ns() // 1000
 
     def compact(
         self,
@@ -453,8 +453,7 @@ class Log(SegmentList):
         """Keep the latest record of each key, and merge small segments. See :mod:`striate.storage.compaction`."""
         from striate.storage.compaction import compact
 
-        if progress is not None and not callable(progress):
-            raise InvalidTypeError("progress", "a callable", type(progress))
+        check_progress(progress)
         return compact(self, microseconds(tombstone_grace, "tombstone_grace"), progress)
 
     def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
@@ -476,6 +475,8 @@ class Log(SegmentList):
         """
         from striate.storage.snapshot import restore
 
+        if cls.__init__ is Log.__init__:
+            _Unopened(path, **options)  # refuses wrong options before anything is copied
         restore(absolute_path(snapshot, "snapshot"), absolute_path(path, "path"))
         return cls(path, **options)
 
@@ -612,6 +613,7 @@ class Log(SegmentList):
         """Read and check every byte. See :func:`striate.storage.check.verify`."""
         from striate.storage.check import verify
 
+        check_progress(progress)
         return verify(self, progress)
 
     # ------------------------------------------------------------ closing
@@ -654,3 +656,12 @@ class Log(SegmentList):
             self._set_state(CLOSED)
             self._stop_threads()
             self._release()
+
+
+class _Unopened(Log):
+    """A log that looks at its options and at no more."""
+
+    def _open_writer(self, record_size: int | None) -> None:
+        pass
+
+    _open_reader = _open_writer
