@@ -17,6 +17,8 @@ def append_one_by_one(driver: Driver, random: Random) -> None:
         driver.append(some_size(random), some_key(random))
         if number % 8 == 5:
             driver.checkpoint()
+        elif number % 8 == 2:
+            driver.append_around_checkpoint(some_size(random))
     driver.close()
 
 
@@ -73,6 +75,8 @@ def process_rolls(driver: Driver, random: Random) -> None:
             driver.checkpoint()
         elif number % 9 == 4:
             driver.checkpoint()
+        elif number % 9 == 6:
+            driver.append_around_checkpoint(600)
     driver.close()
 
 

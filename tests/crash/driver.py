@@ -270,6 +270,19 @@ class Driver:
                 self.log._drain()
             self.log._write_checkpoint()
 
+    def append_around_checkpoint(self, size: int) -> None:
+        """Append while the sync thread writes down how far the log is durable, which the new record is not yet."""
+        value = self.value(size)
+
+        def call() -> int:
+            offset = int(self.log._append_nowait(value))
+            with self.log._exclusive():
+                self.log._write_checkpoint()
+            self.log.sync()
+            return offset
+
+        self._append("append", [Row(value)], call)
+
     def prepare(self) -> None:
         """Allocate and fill blocks ahead, as the preparing thread does while nobody waits for it."""
         self._run("prepare", self.contents, self._prepare)

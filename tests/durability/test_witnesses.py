@@ -1,0 +1,53 @@
+"""What tells a torn tail from rot (docs/durability.md): a checkpoint by itself keeps recovery from cutting."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from striate import CorruptRecordError, DamagedLogError, Log
+from striate._native.simulation import SimulatedDisk
+
+
+def killed_log(path: Path, *values: bytes, checkpoint: bool) -> Path:
+    """A log whose writer was killed after these appends, each durable, and perhaps a checkpoint."""
+    with Log(path, segment_bytes=4096, _disk=SimulatedDisk()) as log:
+        for value in values:
+            log.append(value)
+        if checkpoint:
+            with log._exclusive():
+                log._write_checkpoint()
+        kept = path.with_name("killed")
+        shutil.copytree(path, kept)
+    return kept
+
+
+def rot(path: Path, value: bytes) -> Path:
+    store = next(file for file in sorted(path.glob("*.store")) if value in file.read_bytes())
+    data = bytearray(store.read_bytes())
+    data[data.index(value)] ^= 1
+    store.write_bytes(data)
+    return store
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_checkpoint_vouches_for_what_has_no_mark_behind_it(fast_path: Path, checkpoint: bool) -> None:
+    path = killed_log(fast_path / "log", b"first" * 9, b"the last one" * 9, checkpoint=checkpoint)
+    store = rot(path, b"the last one")
+    before = store.read_bytes()
+    with Log(path) as log:
+        assert log.read(0).value == b"first" * 9
+        if not checkpoint:  # nobody knows: set aside and reported
+            assert log.recovery.suspect
+            assert log.next_offset == 1
+            return
+        assert [segment.verdict for segment in log.recovery.segments] == ["corrupt"]
+        assert log.next_offset == 2
+        with pytest.raises(CorruptRecordError):
+            log.read(1)
+        with pytest.raises(DamagedLogError):
+            log.append(b"x")
+    assert store.read_bytes() == before
+    assert not list(path.glob("*.broken"))
