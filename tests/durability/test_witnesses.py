@@ -1,4 +1,4 @@
-"""What tells a torn tail from rot (docs/durability.md): a checkpoint by itself keeps recovery from cutting."""
+"""What tells a torn tail from rot (docs/durability.md): a checkpoint keeps recovery from cutting, and does not lie."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from striate import CorruptRecordError, DamagedLogError, Log
 from striate._native.simulation import SimulatedDisk
+from striate.storage import directory
 
 
 def killed_log(path: Path, *values: bytes, checkpoint: bool) -> Path:
@@ -51,3 +52,21 @@ def test_a_checkpoint_vouches_for_what_has_no_mark_behind_it(fast_path: Path, ch
             log.append(b"x")
     assert store.read_bytes() == before
     assert not list(path.glob("*.broken"))
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_a_checkpoint_claims_only_what_was_synced(fast_path: Path, durability: str) -> None:
+    """Appends go on while the sync thread writes it."""
+    disk = SimulatedDisk()
+    path = str(fast_path / "log")
+    with Log(path, durability=durability, _disk=disk) as log:
+        log.append(b"durable")
+        log.sync()
+        synced = log.segments()[0].size_bytes
+        log._append_nowait(b"not yet")
+        with log._exclusive():
+            log._write_checkpoint()
+        found = directory.load_checkpoint(disk, path, log._log_id)
+        assert found is not None
+        assert (found.synced_position, found.next_offset) == (synced, 1)
+        log.sync()
