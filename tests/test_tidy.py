@@ -31,7 +31,7 @@ ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
     "native/log.pyx": 1065,  # appends and group commit share one set of locks
-    "native/reader.pyx": 560,
+    "native/reader.pyx": 600,
     "native/simulation.pyx": 430,  # one table of functions
     "native/segment.pyx": 760,  # one judgement of a segment's bytes
     "src/striate/storage/async_log.py": 490,  # one public class
