@@ -20,6 +20,9 @@ cdef extern from "<fcntl.h>" nogil:
     int O_DIRECTORY, O_RDONLY
 cdef extern from "<stdio.h>" nogil:
     int c_rename "rename"(const char *source, const char *destination)
+cdef extern from "<sys/mman.h>" nogil:
+    int madvise(void *address, size_t size, int advice)
+    int MADV_DONTNEED
 cdef extern from "<sys/stat.h>" nogil:
     int c_mkdir "mkdir"(const char *path, unsigned int mode)
 cdef extern from "<pthread.h>" nogil:
@@ -154,10 +157,14 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
                 return 0
             done += piece
         # Without this the extents stay "unwritten" and the first durable append into them pays for the conversion.
-        if fdatasync(descriptor) != 0:
-            return -errno
+        return -errno if fdatasync(descriptor) != 0 else 0
     striate_populate_write(address + position, <size_t>size)
     return 0
+
+
+cdef void _release(void *context, char *address, int64_t size) noexcept nogil:
+    # Shared file mappings lose nothing by it (madvise(2)); what it cannot do it leaves.
+    madvise(address, <size_t>size, MADV_DONTNEED)
 
 
 cdef uint32_t _forks = 0
@@ -219,6 +226,7 @@ cdef class Disk:
         self.table.make_directory = _make_directory
         self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
+        self.table.release = _release
 
     def make_directory(self, str path):
         """Create a directory with mode 0700."""

@@ -10,6 +10,9 @@ from striate._native.index cimport Index, append_entry
 from striate._native.io cimport Disk
 from striate._native.store cimport Store, append_frame
 
+cdef extern from "platform.h" nogil:
+    int64_t striate_load_i64(const int64_t *address)
+
 cdef enum:
     MAX_RELATIVE = 0xFFFFFFF0         # relative offsets stay below
 
@@ -90,7 +93,7 @@ cdef inline int append_record(Segment self, record_input *record) noexcept nogil
         # Before the frame: an index entry that cannot be made must not leave a frame behind.
         if self.index.count >= self.index.capacity:
             return STATUS_FULL
-        if (self.index.count + 1) * 8 > self.index.allocated:
+        if (self.index.count + 1) * 8 > striate_load_i64(&self.index.allocated):
             return STATUS_GROW
     if self.next_relative >= <uint32_t>MAX_RELATIVE:
         return STATUS_FULL

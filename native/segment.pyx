@@ -225,13 +225,13 @@ cdef class Segment:
                 raise CorruptSegmentError(path, "the index does not verify")
         # That the file ends here has to be durable too: what recovery once set aside may stand behind the footer on
         # disk.
-        check_result(self.store.sync(), self.store.path, "sync")
+        check_result(self.store.sync(self.store.written), self.store.path, "sync")
         # Everything here was synced; `marked` says that no frame records it yet, so the next one will.
         self.store.marked = STORE_HEADER_BYTES
         # Wiped and durably so before the first append: a frame must not have footer bytes for padding. The sync also
         # covers that the file ends here; what recovery once set aside may stand behind the footer on disk.
         self.store.wipe_footer()
-        check_result(self.store.sync(), self.store.path, "sync")
+        check_result(self.store.sync(self.store.written), self.store.path, "sync")
         self.checked = True
         return self
 
@@ -282,7 +282,7 @@ cdef class Segment:
             result = self.store.grow(self.store.written + FOOTER_BYTES)
         if result == 0 and self.store.synced < self.store.written:
             # A verified footer proves the frames before it, so they are durable before it exists.
-            result = self.store.sync()
+            result = self.store.sync(self.store.written)
         if result < 0:
             return result
         self.store.synced = self.store.written
@@ -292,7 +292,7 @@ cdef class Segment:
         if result == 0 and self.index is not None:
             result = self.index.sync()
         if result == 0:
-            result = self.store.sync()
+            result = self.store.sync(self.store.written)
         if result < 0:
             return result
         # The files shrink to what is used. A failure only wastes blocks.

@@ -80,7 +80,7 @@ cdef class Store:
             self._fill_header(&header)
             with nogil:
                 disk.table.store(disk.table.context, self.memory, &header, sizeof(header))
-                result = self.sync()
+                result = self.sync(0)
             if result < 0:
                 raise_disk_error(result, path, "sync")
         except BaseException:
@@ -174,7 +174,7 @@ cdef class Store:
 
     cdef int64_t growth_step(self) noexcept nogil:
         # Small logs stay small; busy ones are allocated well ahead.
-        return min(max(self.written, <int64_t>FIRST_GROWTH_BYTES), <int64_t>LAST_GROWTH_BYTES)
+        return min(max(max(self.written, self.expected), <int64_t>FIRST_GROWTH_BYTES), <int64_t>LAST_GROWTH_BYTES)
 
     cdef int grow(self, int64_t needed) noexcept nogil:
         cdef int64_t allocated = self.allocated
@@ -193,7 +193,12 @@ cdef class Store:
         striate_store_i64(&self.allocated, wanted)
         return 0
 
-    cdef int sync(self) noexcept nogil:
+    cdef int sync(self, int64_t end) noexcept nogil:
+        cdef int64_t start = self.released
+        end -= end % PAGE_BYTES
+        if end > start:
+            self.disk.table.release(self.disk.table.context, self.memory + start, end - start)
+            self.released = end
         return self.disk.table.sync(self.disk.table.context, self.descriptor)
 
     cdef int write_footer(self, uint64_t first_timestamp_us, uint64_t last_timestamp_us, uint32_t record_count,
@@ -292,7 +297,7 @@ cdef class Store:
 
     def mark_synced(self):
         """Sync the file and note it, as the log's group commit does. For tests."""
-        cdef int result = self.sync()
+        cdef int result = self.sync(0)
         if result < 0:
             raise_disk_error(result, self.path, "sync")
         striate_store_i64(&self.synced, self.written)

@@ -30,7 +30,8 @@ MOST_LINES_OF_A_FILE = 400
 ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
-    "native/log.pyx": 1065,  # appends and group commit share one set of locks
+    "native/crc32c.c": 420,
+    "native/log.pyx": 870,  # appends and group commit share one set of locks
     "native/reader.pyx": 600,
     "native/simulation.pyx": 430,  # one table of functions
     "native/segment.pyx": 760,  # one judgement of a segment's bytes

@@ -168,7 +168,7 @@ class SegmentList(LogCore):
         # A segment without records makes way: no two of a log have one base offset.
         blank = tuple(s for s in segments[-1:] if s.next_offset == s.base_offset)
         created = self._new_segment(following, size_bytes)
-        self._prepare_first(created)
+        self._prepare_first(created, active.end_position if active is not None else 0)
         try:
             if active is not None and not blank:
                 self._put_away(active)
