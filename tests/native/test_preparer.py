@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,8 @@ def test_large_writes_need_neither_zeros_nor_pages(path: str) -> None:
         disk = SimulatedDisk()
         disk.recording = False
         fills: list[int] = []
-        with Log(path + durability, segment_bytes=64 << 20, durability=durability, _disk=disk) as log:  # type: ignore[arg-type]
+        options: Any = {"durability": durability}
+        with Log(path + durability, segment_bytes=64 << 20, _disk=disk, **options) as log:
             log.append_many([bytes(1000)] * 100)
             disk.mapped_ahead = []
             disk.before_fill = lambda _path, _position, size, fills=fills: fills.append(size)  # type: ignore[misc]
