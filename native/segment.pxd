@@ -52,12 +52,18 @@ cdef class Segment:
     cdef readonly uint64_t first_timestamp_us
     cdef readonly uint64_t last_timestamp_us
 
+    # Where records probably are, to fetch memory while the index is asked. Hints: any thread stores them, unlocked.
+    cdef uint64_t spacing                     # bytes from one frame to the next, times 2**20
+    cdef int evenness                         # how often that was right of late, 0 to EVENNESS_MOST
+
     # Frame the record at next_relative. 0, STATUS_FULL, STATUS_GROW: nothing happened.
     cdef int append(self, record_input *record) noexcept nogil
     # Make blocks for `size_bytes` of frames and `records` index entries. 0 or -errno.
     cdef int grow(self, int64_t size_bytes, int64_t records) noexcept nogil
     # Position of a relative offset: >= 0, STATUS_MISSING.
     cdef int64_t locate(self, uint32_t relative) noexcept nogil
+    # The same, with memory at its likely position on the way already: for one record somewhere.
+    cdef int64_t locate_early(self, uint32_t relative) noexcept nogil
     # Verified frame of a relative offset. 0, STATUS_MISSING, STATUS_CORRUPT, STATUS_STALE_INDEX.
     cdef int fetch(self, uint32_t relative, frame_view *view) noexcept nogil
     # Relative offset of the first record not older than a time among those below `end`, or `end`.

@@ -39,6 +39,15 @@ from striate._native.io import REAL_DISK, check_result
 from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError
 
 
+cdef extern from "platform.h" nogil:
+    void striate_prefetch(const void *address)
+
+cdef enum:
+    SPACING_BITS = 20
+    EVENNESS_ENOUGH = 8
+    EVENNESS_MOST = 16
+
+
 def file_names(str directory, uint64_t base_offset, uint32_t revision):
     """``(store, index)`` paths of a segment."""
     stem = f"{base_offset:020d}" + (f".r{revision}" if revision else "")
@@ -370,8 +379,27 @@ cdef class Segment:
             return STATUS_MISSING
         return <int64_t>self.index.pairs[2 * slot + 1] * UNIT_BYTES
 
+    cdef int64_t locate_early(self, uint32_t relative) noexcept nogil:
+        # The index costs one cache miss and the frame another, each a fifth of a microsecond. Where records are of one
+        # size, both can be waited for together.
+        cdef int64_t guess = STORE_HEADER_BYTES + <int64_t>((relative * self.spacing) >> SPACING_BITS)
+        cdef int64_t position
+        if self.evenness >= EVENNESS_ENOUGH and guess < self.store.allocated:
+            striate_prefetch(self.store.memory + guess)
+            striate_prefetch(self.store.memory + guess + 64)
+            striate_prefetch(self.store.memory + guess + 128)
+        position = self.locate(relative)
+        if -64 < position - guess < 64:
+            if self.evenness < EVENNESS_MOST:
+                self.evenness += 1
+        elif position > STORE_HEADER_BYTES:
+            self.evenness = max(self.evenness - 4, 0)
+            # Frames above 4 KiB are left alone: their own bytes are what is waited for.
+            self.spacing = <uint32_t>((<uint64_t>(position - STORE_HEADER_BYTES) << SPACING_BITS) // max(relative, 1))
+        return position
+
     cdef int fetch(self, uint32_t relative, frame_view *view) noexcept nogil:
-        cdef int64_t position = self.locate(relative)
+        cdef int64_t position = self.locate_early(relative)
         cdef int status
         if position < 0:
             return <int>position
