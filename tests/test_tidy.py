@@ -34,7 +34,7 @@ ALLOWED_FILES: dict[str, int] = {
     "native/log.pyx": 870,  # appends and group commit share one set of locks
     "native/reader.pyx": 600,
     "native/simulation.pyx": 430,  # one table of functions
-    "native/segment.pyx": 760,  # one judgement of a segment's bytes
+    "native/segment.pyx": 795,  # one judgement of a segment's bytes
     "src/striate/storage/async_log.py": 490,  # one public class
     "src/striate/storage/log.py": 690,  # one public class
 }
