@@ -355,7 +355,7 @@ cdef class LogCore(LogReader):
         # road, which also knows how to complain.
         cdef record_input record
         cdef int64_t offset = -1
-        if self.clock is not None or self._record_size or self.forks != fork_count() \
+        if self.clock is not None or self._record_size or self.forks != fork_count() or size > MAX_RECORD_BYTES \
                 or frame_bytes(SYNC_EXTENSION_BYTES + size) > self.segment_bytes - STORE_HEADER_BYTES:
             return -1
         if not striate_try_lock(&self.write_lock):
