@@ -438,13 +438,22 @@ cdef class LogReader:
                 return max(segment.base_offset + relative, self.lowest)
         return visible
 
-    def _sleep(self, uint64_t offset, int64_t timeout_ns):
-        """Sleep until ``offset`` is visible or the log is closed: whether it is visible. Signals run their handlers."""
+    def _sleep(self, uint64_t offset, int64_t timeout_ns, bint following=False):
+        """Sleep until ``offset`` is visible or the log is closed: whether it is visible. Signals run their handlers.
+
+        ``following``: the log has reached ``offset`` already, so it is true as well once the log ends before it."""
         cdef int64_t deadline = striate_monotonic_ns() + timeout_ns
         cdef int64_t left = timeout_ns
+        cdef uint32_t announced
+        cdef uint64_t visible
         while True:
             self.check_open()
-            if self.visible() > offset:
+            if self._live is None:
+                announced = 0
+            else:
+                announced = self._live.announce()
+            visible = self.visible()
+            if visible > offset or (following and visible < offset):
                 return True
             if self._live is None:
                 # Sleeping means writing the word that the writer looks at.
@@ -453,11 +462,10 @@ cdef class LogReader:
                 left = deadline - striate_monotonic_ns()
                 if left <= 0:
                     return False
-            self._live.announce()
             if self._state == LOG_CLOSED:
                 return False
             with nogil:
-                self._live.sleep(offset, left)
+                self._live.sleep(announced, left)
             PyErr_CheckSignals()
             if self._state == LOG_CLOSED:
                 return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import signal
 import statistics
 import threading
@@ -137,8 +137,6 @@ def test_close_wakes_who_waits(log_path: Path, how: str) -> None:
 
 
 def own_pid() -> int:
-    import os
-
     return os.getpid()
 
 
@@ -312,25 +310,3 @@ def test_wait_for_a_batch_wakes_once_it_is_whole(log_path: Path) -> None:
         thread.join(10)
         until(lambda: seen, "the waiter")
         assert seen == [1000]
-
-
-def test_closing_wakes_whoever_is_about_to_sleep(log_path: Path) -> None:
-    """The close may fall between the look and the sleep; repeated, for there is no way to stop a thread there."""
-    Log(log_path).close()
-    for turn in range(300):
-        log = Log(log_path, mode="r")
-        ready = threading.Barrier(2)
-
-        def wait(log: Log = log, ready: threading.Barrier = ready) -> None:
-            ready.wait()
-            with contextlib.suppress(LogClosedError):  # closed before the call
-                log.wait(log.next_offset)
-
-        sleeper = threading.Thread(target=wait, daemon=True)
-        sleeper.start()
-        ready.wait()
-        for _ in range(turn % 50 * 20):
-            pass
-        log.close()
-        sleeper.join(20)
-        assert not sleeper.is_alive()

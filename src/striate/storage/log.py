@@ -525,7 +525,7 @@ class Log(SegmentList):
                 which the iteration ends; ``None`` for no end.
 
         The iteration ends when the log is closed. Raises as :meth:`scan`, also when the log is truncated to before
-        where the iteration stands.
+        where the iteration stands (noticed when it sleeps or wakes, so not if as many records are appended first).
         """
         position = self.next_offset if start is None else integer(start, "start", 0, (1 << 63) - 1)
         if not self.lowest_offset <= position <= self.next_offset:
@@ -542,7 +542,7 @@ class Log(SegmentList):
                     yield record
                     if self.closed:
                         return
-                if not self.wait(position, timeout) and timeout is not None:
+                if not self._sleep(position, _nanoseconds(timeout), True) and timeout is not None:
                     return
 
     def wait(self, offset: int, timeout: float | None = None) -> bool:
@@ -557,7 +557,7 @@ class Log(SegmentList):
         """
         position = integer(offset, "offset", 0, (1 << 63) - 1)
         check_timeout(timeout)
-        return bool(self._sleep(position, -1 if timeout is None else int(min(timeout, 1e9) * 1e9)))
+        return bool(self._sleep(position, _nanoseconds(timeout)))
 
     def offset_for_time(self, timestamp: int | datetime) -> int:
         """The first offset at or after a time (microseconds since the epoch, or an aware ``datetime``).
@@ -656,6 +656,10 @@ class Log(SegmentList):
             self._set_state(CLOSED)
             self._stop_threads()
             self._release()
+
+
+def _nanoseconds(timeout: float | None) -> int:
+    return -1 if timeout is None else int(min(timeout, 1e9) * 1e9)
 
 
 class _Unopened(Log):
