@@ -55,6 +55,24 @@ def test_timeouts(open_log: Opener, timeout: float) -> None:
     assert 2 * timeout * 0.95 <= took < 2 * timeout + 2
 
 
+def test_what_compaction_dropped_at_the_end_is_passed_over(open_log: Opener) -> None:
+    log = open_log(segment_bytes=4096)
+    log.append(b"value", b"kept")
+    log.append(b"value", b"gone")
+    log.append_tombstone(b"gone")
+    log.append_many([b"fill" * 200] * 6, [b"gone"] * 6)  # ends the segment
+    log.append_tombstone(b"gone")
+    log.sync()
+    log.truncate_after(8)
+    log.append_tombstone(b"gone")
+    log.truncate_after(9)  # seals it
+    log.compact(tombstone_grace=0)
+    end = log.next_offset
+    with limit(5, "following over a gap"):
+        assert [record.offset for record in log.follow(0, timeout=0)] == [0]
+        assert list(log.follow(end - 1, timeout=0)) == []
+
+
 def test_wait_for_what_is_there(open_log: Opener) -> None:
     log = open_log(initial_offset=3)
     log.append(b"value")

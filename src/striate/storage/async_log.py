@@ -349,13 +349,15 @@ class AsyncLog:
         log = self._log
         with contextlib.suppress(LogClosedError):
             while True:
-                for steps, record in enumerate(log.scan(position), 1):
+                end = log.next_offset
+                for steps, record in enumerate(log.scan(position, end), 1):
                     position = record.offset + 1
                     yield record
                     if log.closed:
                         return
                     if steps % 256 == 0:
                         await asyncio.sleep(0)  # let other tasks run while a backlog is read
+                position = max(position, end)  # compaction may have dropped the last ones
                 if not await self._wait(position, timeout, True) and timeout is not None:
                     return
 

@@ -537,11 +537,13 @@ class Log(SegmentList):
         # Another thread may close the log between any two steps; the next one then raises.
         with contextlib.suppress(LogClosedError):
             while True:
-                for record in self.scan(position):
+                end = self.next_offset
+                for record in self.scan(position, end):
                     position = record.offset + 1
                     yield record
                     if self.closed:
                         return
+                position = max(position, end)  # compaction may have dropped the last ones
                 if not self._sleep(position, _nanoseconds(timeout), True) and timeout is not None:
                     return
 
