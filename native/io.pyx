@@ -8,7 +8,7 @@ import os
 
 from libc.errno cimport EINTR, ENOSPC, EDQUOT, EROFS, errno
 from libc.string cimport memcpy
-from posix.fcntl cimport O_CLOEXEC
+from posix.fcntl cimport O_CLOEXEC, O_NONBLOCK
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.stat cimport fstat, struct_stat
 from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, rmdir, unlink
@@ -34,9 +34,10 @@ cdef extern from "platform.h" nogil:
 
 
 cdef int _open(void *context, const char *path, int flags, int mode) noexcept nogil:
+    # O_NONBLOCK means nothing to regular files; a pipe that lies where one should be is not waited for.
     cdef int descriptor
     while True:
-        descriptor = c_open(path, flags | O_CLOEXEC, mode)
+        descriptor = c_open(path, flags | O_CLOEXEC | O_NONBLOCK, mode)
         if descriptor >= 0:
             return descriptor
         if errno != EINTR:

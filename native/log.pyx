@@ -269,6 +269,18 @@ cdef class LogCore(LogReader):
     def _active(self):
         return self.active
 
+    def _moment(self):
+        """The active segment, and its end position, records and chain at one moment; ``None`` where there is none."""
+        self.lock_writes()
+        cdef Segment active = self.active
+        cdef int64_t end = 0
+        cdef uint32_t records = 0
+        cdef uint32_t chain = 0
+        if active is not None:
+            end, records, chain = active.store.written, active.record_count, active.store.chain
+        pthread_mutex_unlock(&self.write_lock)
+        return active, (end, records, chain)
+
     @property
     def _segments(self):
         return self.segments
@@ -583,7 +595,7 @@ cdef class LogCore(LogReader):
     cdef void tell(self) noexcept nogil:
         # Wake who waits for records. After the lock was given back, which is a full barrier: a reader says that it will
         # sleep and then looks at the end, and the sync thread does likewise.
-        if striate_load_u32(&self._live.page.waiting) and not self._power:
+        if striate_load_u32(&self._live.page.waiting) & 1 and not self._power:
             self._live.wake()
         if striate_load_u32(&self.sync_idle):
             self.wake_sync(SYNC_DIRTY)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from striate._native.io import REAL_DISK, Disk
 from striate._native.live import Live
 from striate._native.record import Record
+from striate._native.segment import Segment
 from striate.errors import (
     DamagedLogError,
     DiskError,
@@ -589,12 +590,19 @@ class Log(SegmentList):
     def segments(self) -> list[SegmentInfo]:
         """The segments, oldest first."""
         self._check_usable()
-        return [SegmentInfo.of(self.path, segment) for segment in self._segments]
+        return [SegmentInfo.of(self.path, segment) for segment in self._measured()]
+
+    def _measured(self) -> tuple[Segment, ...]:
+        """The segments, with the ends and times of those that another process appends to."""
+        segments = self._segments
+        for segment in segments:
+            segment.measure()
+        return segments
 
     def stats(self) -> LogStats:
         """Figures of this moment."""
         self._check_usable()
-        segments = self._segments
+        segments = self._measured()
         appends, syncs = self._counters
         filled = [segment for segment in segments if segment.record_count]
         return LogStats(

@@ -29,6 +29,13 @@ def random_u64() -> int:
     return secrets.randbits(64) or 1
 
 
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1  # gone or out of reach: the next thing done there says so
+
+
 class SegmentList(LogCore):
     """The segments of a log that is open for appending. :class:`~striate.Log` is the class to use.
 
@@ -241,7 +248,7 @@ class SegmentList(LogCore):
             and not last.damage
             and last.next_offset == self._written_next
             and last.end_position + size_bytes <= min(last.store.capacity, self.segment_bytes)
-            and os.path.getsize(last.store.path) == last.end_position + FOOTER_BYTES
+            and _size(last.store.path) == last.end_position + FOOTER_BYTES
         )
 
     def _resume(self, segments: tuple[Segment, ...]) -> None:
