@@ -278,7 +278,7 @@ cdef class LogCore(LogReader):
         cdef uint32_t chain = 0
         if active is not None:
             end, records, chain = active.store.written, active.record_count, active.store.chain
-        pthread_mutex_unlock(&self.write_lock)
+        striate_give_lock(&self.write_lock)
         return active, (end, records, chain)
 
     @property
