@@ -31,6 +31,7 @@ cdef extern from "<pthread.h>" nogil:
 cdef extern from "platform.h" nogil:
     int striate_fallocate(int descriptor, int64_t position, int64_t size)
     int striate_populate_write(char *address, size_t size)
+    void striate_populate_read(char *address, size_t size)
 
 
 cdef int _open(void *context, const char *path, int flags, int mode) noexcept nogil:
@@ -163,6 +164,10 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
     return 0
 
 
+cdef void _fetch(void *context, char *address, int64_t size) noexcept nogil:
+    striate_populate_read(address, <size_t>size)
+
+
 cdef void _release(void *context, char *address, int64_t size) noexcept nogil:
     # Shared file mappings lose nothing by it (madvise(2)); what it cannot do it leaves.
     madvise(address, <size_t>size, MADV_DONTNEED)
@@ -227,6 +232,7 @@ cdef class Disk:
         self.table.make_directory = _make_directory
         self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
+        self.table.fetch = _fetch
         self.table.release = _release
 
     def make_directory(self, str path):
