@@ -262,6 +262,8 @@ cdef class Disk:
         cdef int result
         with nogil:
             result = self.table.sync_directory(self.table.context, name)
+        if result in (-_errno.EMFILE, -_errno.ENFILE):
+            raise_disk_error(result, path, "open")  # it did not come to a sync, so none has failed
         if result < 0:
             raise_disk_error(result, path, "sync")
 
@@ -334,7 +336,11 @@ cdef class Disk:
             self.unlink(path + ".new")
             raise
         self.rename(path + ".new", path)
-        self.sync_directory(os.path.dirname(path))
+        try:
+            self.sync_directory(os.path.dirname(path))
+        except DiskError as error:
+            # Whatever the reason: nobody knows which of the two a power cut would leave.
+            raise SyncFailedError(error.path, "sync", error.errno, error.strerror) from error
 
     cpdef int open_file(self, str path, int flags, int mode=0o600) except -1:
         """A descriptor; the caller closes it with :meth:`close_file`."""
