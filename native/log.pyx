@@ -7,6 +7,7 @@ the end.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stddef cimport size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -215,9 +216,14 @@ cdef class LogCore(LogReader):
         """Become the one who syncs; pair with :meth:`_resign`."""
         with nogil:
             self.lead()
+        self.leader = PyThread_get_thread_ident()
 
     def _resign(self):
-        """Let others sync again, and those who wait look again."""
+        """Let others sync again, and those who wait look again. Nothing, if this thread does not lead: a signal may
+        have come before :meth:`_lead` was called."""
+        if self.leader != PyThread_get_thread_ident():
+            return
+        self.leader = 0
         with nogil:
             self.resign()
 

@@ -31,7 +31,7 @@ ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
     "native/crc32c.c": 420,
-    "native/log.pyx": 870,  # appends and group commit share one set of locks
+    "native/log.pyx": 890,  # appends and group commit share one set of locks
     "native/reader.pyx": 600,
     "native/simulation.pyx": 430,  # one table of functions
     "native/segment.pyx": 795,  # one judgement of a segment's bytes

@@ -641,24 +641,29 @@ class Log(SegmentList):
             SyncFailedError, DiskError: the log is closed all the same; what was acknowledged is safe.
         """
         with self._maintenance, self._admin:
-            if self.closed or not self._is_ours():
+            if not self._is_ours():
                 return
             try:
                 if self._mode == "a" and self._state == OPEN:
                     with self._exclusive():
                         self._quiesce()
             finally:
-                self._set_state(CLOSED)
-                self._stop_threads()
-                self._release()
+                # Interrupted at any place, it is finished by another call or when the object goes.
+                try:
+                    self._set_state(CLOSED)
+                    self._stop_threads()
+                finally:
+                    self._release()
 
     def _release(self) -> None:
         if self._lock_descriptor >= 0:
             directory.unlock(self._lock_descriptor)
-        for descriptor in (self._checkpoint_file, self._lock_descriptor):
+        # Forgotten before they are closed: a number that is closed twice may be another file's by then.
+        descriptors = self._checkpoint_file, self._lock_descriptor
+        self._checkpoint_file = self._lock_descriptor = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 self._disk.close_file(descriptor)
-        self._checkpoint_file = self._lock_descriptor = -1
 
     def __del__(self) -> None:
         # A log that was dropped without close() is a killed writer to the next one; only its lock is given back here.
