@@ -88,6 +88,7 @@ cdef class LogCore(LogReader):
     cdef void lead(self) noexcept nogil
     cdef void resign(self) noexcept nogil
     cdef int sync_once(self) noexcept nogil
+    cdef void set_durable(self, uint64_t next_offset) noexcept nogil
     cdef void fail(self, int status) noexcept nogil
     cdef bint has_active(self) noexcept nogil
     cdef int write_checkpoint(self) noexcept nogil

@@ -229,7 +229,7 @@ cdef class LogCore(LogReader):
 
     def _settle(self, uint64_t next_offset, bint shrink=False):
         """Everything below ``next_offset`` is durable now and, in this log's way, visible. With leadership."""
-        striate_store_u64(&self.durable_next, next_offset)
+        self.set_durable(next_offset)
         striate_store_u64(&self.durable_appends, self.appends)
         if shrink:
             striate_store_u64(&self.written_next, next_offset)
@@ -337,8 +337,15 @@ cdef class LogCore(LogReader):
     @property
     def durable_offset(self):
         """Every record below it is on disk."""
+        cdef uint64_t visible
         self.check_open()
-        return striate_load_u64(&self.durable_next) if not self._read_only else self.visible()
+        if not self._read_only:
+            return striate_load_u64(&self.durable_next)
+        visible = self.visible()
+        # Without a page to trust nobody has written since the machine started: what is there came from the disk.
+        if self._live is None or not self._live.trusted:
+            return visible
+        return min(visible, striate_load_u64(&self._live.page.durable_next))
 
     # ------------------------------------------------------------ appending
 
@@ -744,11 +751,16 @@ cdef class LogCore(LogReader):
                 return status
             self.syncs += 1
             striate_store_i64(&(<Segment>active).store.synced, position)
-        striate_store_u64(&self.durable_next, next_offset)
+        self.set_durable(next_offset)
         striate_store_u64(&self.durable_appends, appends)
         if self._power and next_offset != self._live.visible():
             self._live.publish(next_offset)
         return 0
+
+    cdef void set_durable(self, uint64_t next_offset) noexcept nogil:
+        striate_store_u64(&self.durable_next, next_offset)
+        if self._live is not None:
+            striate_store_u64_release(&self._live.page.durable_next, next_offset)
 
     cdef void fail(self, int status) noexcept nogil:
         # What the disk has is unknown from here on. No retry (RULES §4.9): waiters are told, appends are refused, and

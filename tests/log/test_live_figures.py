@@ -108,3 +108,21 @@ def test_a_pipe_is_not_waited_for(log_path: Path, name: str) -> None:
         except (DiskError, CorruptError):
             pass
     shutil.rmtree(log_path)
+
+
+def test_a_reader_knows_what_is_durable(log_path: Path) -> None:
+    with Log(log_path, durability="process", sync_interval_ms=3_600_000) as writer:
+        writer.append(b"synced")
+        writer.sync()
+        writer.append(b"not yet")
+        with Log(log_path, mode="r") as reader:
+            assert (reader.next_offset, reader.durable_offset) == (2, 1) == (writer.next_offset, writer.durable_offset)
+            writer.sync()
+            assert reader.durable_offset == 2
+            writer.append_many([b"x"] * 10)
+            assert reader.durable_offset == 2
+            writer.truncate_after(0)
+            assert (reader.next_offset, reader.durable_offset) == (1, 1)
+            writer.append(b"again")
+            writer.close()
+            assert (reader.next_offset, reader.durable_offset) == (2, 2)
