@@ -27,6 +27,7 @@ from striate.types import (
 )
 
 if TYPE_CHECKING:
+    from striate.storage import history
     from striate.storage.async_log import AsyncLog
 
 __version__ = "0.1.0"
@@ -48,16 +49,22 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "SnapshotInfo",
     "VerifyReport",
     "errors",
+    "history",
     *errors.__all__,
 ]
 
 if not TYPE_CHECKING:  # a type checker would let any name pass
 
-    def __getattr__(name: str) -> type:
-        """Load AsyncLog when it is first asked for: asyncio would take most of the time of ``import striate``."""
-        if name != "AsyncLog":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from striate.storage.async_log import AsyncLog
+    def __getattr__(name: str) -> object:
+        """Load what is not for everyone when it is first asked for: asyncio takes longer than the rest of striate."""
+        if name == "AsyncLog":
+            from striate.storage import async_log
 
-        globals()[name] = AsyncLog
-        return AsyncLog
+            globals()[name] = async_log.AsyncLog
+        elif name == "history":
+            from striate.storage import history
+
+            globals()[name] = history
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
