@@ -66,6 +66,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("acknowledged append gone, read by its process", "lost append", ["ax1 | 0-1 pA", "rx | 2-3 pB", "rx | 4-5 pC"]),
     ("acknowledged append gone, a later one kept", "lost append, G0-realtime", ["ax1 | 0-1", "ax2 | 2-3", "rx2 | 4-5"]),
     ("stale read", "G-single-realtime", ["ax1 | 0-1", "rx | 2-3", "rx1 | 2-3"]),
+    ("stale read after others", "G-single-realtime", ["ax1 | 0-1", "ay1 | 0-3", "rz | 2-9", "rx | 4-5", "rx1 | 4-5"]),
     ("stale read of a version", "G-single-realtime", ["ax1 | 0-1", "ax2 | 2-3", "rx1 | 4-5", "rx12 | 6-7"]),
     ("a crashed append comes and goes", "G-single-realtime", ["ax1 | 0- unknown", "rx1 | 1-2", "rx | 3-4"]),
     ("reads go back in time", "G-single-realtime", ["ax1", "rx1 | 1-2", "rx | 3-4"]),
