@@ -4,7 +4,7 @@ cimport cython
 
 import os
 
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport (
     FOOTER_BYTES,
@@ -214,9 +214,9 @@ cdef class Store:
         foot.checksum = header_checksum(&foot, sizeof(foot))
         if self.written + FOOTER_BYTES > self.allocated:
             return STATUS_GROW
-        # Recovery seals again what was sealed: the footer that proves all before it durable is not put at risk.
-        if memcmp(self.memory + self.written, &foot, sizeof(foot)) != 0:
-            self.disk.table.store(self.disk.table.context, self.memory + self.written, &foot, sizeof(foot))
+        # Also where it stands already: after a failed sync the page cache may show what the disk lacks, and only what is
+        # stored again is written again.
+        self.disk.table.store(self.disk.table.context, self.memory + self.written, &foot, sizeof(foot))
         return 0
 
     cdef int wipe_footer(self) noexcept nogil:

@@ -100,19 +100,3 @@ def test_a_torn_footer_behind_whole_records_is_no_damage(fast_path: Path, torn: 
             assert [record.value for record in log.scan(0, 8)] == values
             log.append(b"goes on")
             assert log.verify().ok
-
-
-def test_a_footer_that_is_there_is_not_written_again(fast_path: Path) -> None:
-    disk = SimulatedDisk()
-    disk.defer_seals()
-    kept = fast_path / "killed"
-    with Log(fast_path / "log", durability="process", segment_bytes=4096, _disk=disk) as log:
-        for number in range(8):
-            log.append(b"%04d" % number * 300)
-        log.sync()
-        shutil.copytree(fast_path / "log", kept)
-    disk = SimulatedDisk()
-    with Log(kept, durability="process", segment_bytes=4096, _disk=disk) as log:
-        assert [segment.verdict for segment in log.recovery.segments][:2] == ["sealed", "sealed"]
-    footers = [op for op in disk.operations if op[0] == "store" and op[3][:4] == b"SEND"]
-    assert len(footers) == 1, "of the last segment, which had none"
