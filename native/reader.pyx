@@ -439,8 +439,11 @@ cdef class LogReader:
                 if visible > segment.base_offset else 0
             with nogil:
                 relative = segment.find_time(timestamp_us, stop)
+            if relative < stop and segment.base_offset + relative < self.lowest:
+                relative = segment.next_present(<uint32_t>min(self.lowest - segment.base_offset,
+                                                              <uint64_t>segment.next_relative))
             if relative < stop:
-                return max(segment.base_offset + relative, self.lowest)
+                return segment.base_offset + relative
         return visible
 
     def _sleep(self, uint64_t offset, int64_t timeout_ns, bint following=False):

@@ -139,3 +139,17 @@ def test_a_clock_that_fails_appends_nothing(log_path: Path) -> None:
         clock.now = 2 * 10**15
         assert log.append(b"after") == 1
         assert [record.value for record in log] == [b"before", b"after"]
+
+
+def test_records_that_compaction_dropped_at_the_lower_end(log_path: Path) -> None:
+    """The first record of a time is one that is there, also when the log begins in a gap."""
+    with Log(log_path, durability="process") as log:
+        log.append(b"", None)
+        log.append(b"", b"")
+        log.append(b"", b"")
+        log.compact(tombstone_grace=0)
+        log.truncate_before(1)
+        assert [record.offset for record in log] == [2]
+        assert log.offset_for_time(0) == 2
+        log.truncate_before(3)
+        assert log.offset_for_time(0) == 3
