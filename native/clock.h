@@ -19,8 +19,8 @@
 /* The rate is taken over at least and at most so long. */
 #define STRIATE_CLOCK_SHORTEST_NS 250000
 #define STRIATE_CLOCK_LONGEST_NS 1000000000
-/* A reading between two looks at the counter that are further apart (100 to 200 ns) was interrupted. */
-#define STRIATE_CLOCK_PRECISION_TICKS 400
+/* A reading between two looks at the counter that are further apart (50 to 100 ns) was interrupted. */
+#define STRIATE_CLOCK_PRECISION_TICKS 200
 
 typedef struct {
     uint64_t counter;      /* at the last reading of the true clock */
@@ -50,7 +50,8 @@ __attribute__((noinline, unused)) static int64_t striate_clock_read(striate_cloc
     uint64_t before = striate_counter();
     int64_t now = striate_realtime_ns();
     uint64_t after = striate_counter();
-    uint64_t ticks = before - clock->counter;
+    uint64_t middle = before + (after - before) / 2;
+    uint64_t ticks = middle - clock->counter;
     int64_t passed = now - clock->realtime_ns;
     uint64_t known = clock->ns_per_tick;
     uint64_t rate = 0;
@@ -65,7 +66,7 @@ __attribute__((noinline, unused)) static int64_t striate_clock_read(striate_cloc
     if (rate != 0 && rate - known + known / 1024 <= known / 512)
         clock->serves_ticks = ((uint64_t)STRIATE_CLOCK_SERVES_NS << 32) / rate;
     clock->ns_per_tick = rate;
-    clock->counter = before;
+    clock->counter = middle;
     clock->realtime_ns = now;
     return now / 1000;
 }
