@@ -4,11 +4,9 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memmove
 
 from striate._native.frame cimport UNIT_BYTES, frame_bytes, frame_header, striate_crc32c_seal
+from striate._native.platform cimport striate_load_i64
 from striate._native.segment cimport append_record
 from striate._native.store cimport Store, begin_frame, mark_size, place
-
-cdef extern from "platform.h" nogil:
-    int64_t striate_load_i64(const int64_t *address)
 
 cdef enum:
     WRITE_ENTRIES = 64

@@ -9,11 +9,9 @@ from libc.stdlib cimport free, realloc
 
 from striate._native.frame cimport STATUS_FULL, STATUS_GROW, STATUS_NO_MEMORY, align_up, striate_crc32c_extend
 from striate._native.io cimport raise_disk_error
+from striate._native.platform cimport striate_store_i64
 
 from striate._native.io import REAL_DISK, check_result
-
-cdef extern from "platform.h" nogil:
-    void striate_store_i64(int64_t *address, int64_t value)
 
 cdef enum:
     PAGE_BYTES = 4096

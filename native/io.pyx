@@ -13,6 +13,8 @@ from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, mun
 from posix.stat cimport fstat, struct_stat
 from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, rmdir, unlink
 
+from striate._native.platform cimport pthread_atfork, striate_fallocate, striate_populate_read, striate_populate_write
+
 from striate.errors import DiskError, DiskFullError, SyncFailedError
 
 cdef extern from "<fcntl.h>" nogil:
@@ -25,13 +27,6 @@ cdef extern from "<sys/mman.h>" nogil:
     int MADV_DONTNEED
 cdef extern from "<sys/stat.h>" nogil:
     int c_mkdir "mkdir"(const char *path, unsigned int mode)
-cdef extern from "<pthread.h>" nogil:
-    int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil,
-                       void (*child)() noexcept nogil)
-cdef extern from "platform.h" nogil:
-    int striate_fallocate(int descriptor, int64_t position, int64_t size)
-    int striate_populate_write(char *address, size_t size)
-    void striate_populate_read(char *address, size_t size)
 
 
 cdef int _open(void *context, const char *path, int flags, int mode) noexcept nogil:

@@ -4,19 +4,20 @@ import os
 
 from libc.string cimport memcmp, memcpy
 
+from striate._native.platform cimport (
+    striate_compare_exchange_u32,
+    striate_exchange_u64,
+    striate_fetch_or_u32,
+    striate_futex_wait,
+    striate_futex_wake_all,
+    striate_load_u32,
+    striate_load_u64_acquire,
+    striate_store_u32,
+    striate_store_u64_release,
+)
+
 from striate._native.io import REAL_DISK, check_result
 from striate.errors import DiskError
-
-cdef extern from "platform.h" nogil:
-    uint64_t striate_load_u64_acquire(const uint64_t *word)
-    void striate_store_u64_release(uint64_t *word, uint64_t value)
-    uint64_t striate_exchange_u64(uint64_t *word, uint64_t value)
-    uint32_t striate_load_u32(const uint32_t *word)
-    void striate_store_u32(uint32_t *word, uint32_t value)
-    uint32_t striate_fetch_or_u32(uint32_t *word, uint32_t bits)
-    int striate_compare_exchange_u32(uint32_t *word, uint32_t expected, uint32_t desired)
-    int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
-    int striate_futex_wake_all(uint32_t *word)
 
 cdef enum:
     MAGIC_LIVE = 0x56494C53

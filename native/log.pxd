@@ -15,16 +15,10 @@ from striate._native.batch cimport stage
 from striate._native.clock cimport striate_clock
 from striate._native.frame cimport record_input
 from striate._native.lock cimport striate_lock
+from striate._native.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t
 from striate._native.preparer cimport Preparer
 from striate._native.reader cimport LogReader
 from striate._native.segment cimport Segment
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    ctypedef struct pthread_cond_t:
-        pass
-    ctypedef unsigned long pthread_t
 
 cdef enum:
     RETIRING_MAX = 4                  # rolled segments that wait to be sealed; a roll waits for room

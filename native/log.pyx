@@ -46,6 +46,30 @@ from striate._native.inputs cimport (
 from striate._native.io cimport fork_count, raise_disk_error
 from striate._native.live cimport FAILED_WRITER
 from striate._native.lock cimport striate_give_lock, striate_take_lock, striate_try_lock
+from striate._native.platform cimport (
+    pthread_cond_broadcast,
+    pthread_cond_destroy,
+    pthread_cond_init,
+    pthread_cond_wait,
+    pthread_create,
+    pthread_join,
+    pthread_mutex_destroy,
+    pthread_mutex_init,
+    pthread_mutex_lock,
+    pthread_mutex_unlock,
+    striate_exchange_u32,
+    striate_fetch_or_u32,
+    striate_futex_wait,
+    striate_futex_wake_all,
+    striate_load_i64,
+    striate_load_u32,
+    striate_load_u64,
+    striate_monotonic_ns,
+    striate_store_i64,
+    striate_store_u32,
+    striate_store_u64,
+    striate_store_u64_release,
+)
 from striate._native.preparer cimport NEVER, Preparer
 from striate._native.reader cimport LOG_CLOSED, LOG_DAMAGED, LOG_FAILED, LOG_FROZEN, LOG_OPEN, as_offset
 from striate._native.segment cimport append_record
@@ -64,32 +88,6 @@ from striate.errors import (
     RecordTooLargeError,
     SyncFailedError,
 )
-
-cdef extern from "platform.h" nogil:
-    int64_t striate_monotonic_ns()
-    int64_t striate_load_i64(const int64_t *address)
-    void striate_store_i64(int64_t *address, int64_t value)
-    uint64_t striate_load_u64(const uint64_t *word)
-    void striate_store_u64(uint64_t *word, uint64_t value)
-    void striate_store_u64_release(uint64_t *word, uint64_t value)
-    uint32_t striate_load_u32(const uint32_t *word)
-    void striate_store_u32(uint32_t *word, uint32_t value)
-    uint32_t striate_exchange_u32(uint32_t *word, uint32_t value)
-    uint32_t striate_fetch_or_u32(uint32_t *word, uint32_t value)
-    int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
-    int striate_futex_wake_all(uint32_t *word)
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_cond_init(pthread_cond_t *condition, void *attributes)
-    int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-    int pthread_cond_broadcast(pthread_cond_t *condition)
-    int pthread_cond_destroy(pthread_cond_t *condition)
-    int pthread_create(pthread_t *thread, void *attributes, void *(*main)(void *) noexcept nogil, void *argument)
-    int pthread_join(pthread_t thread, void **result)
 
 cdef enum:
     SYNC_WANTED = 1
@@ -745,7 +743,8 @@ cdef class LogCore(LogReader):
         striate_give_lock(&self.write_lock)
         if active != NULL and next_offset > self.durable_next:
             # It stays open and alive: only the leader seals, and nothing is removed without leadership.
-            status = (<Segment>active).store.sync(position)
+            # What a durable log writes is mapped for nobody but readers, and they may keep it.
+            status = (<Segment>active).store.sync(0 if self._power else position)
             if status < 0:
                 self.fail(status)
                 return status

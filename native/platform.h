@@ -26,11 +26,8 @@
 #error "striate's files are little-endian and are mapped, so the processor must be too"
 #endif
 
-#define striate_likely(condition) __builtin_expect(!!(condition), 1)
-#define striate_unlikely(condition) __builtin_expect(!!(condition), 0)
-/* For reading soon, for writing soon; an address that is not mapped does no harm. */
+/* For reading soon; an address that is not mapped does no harm. */
 #define striate_prefetch(address) __builtin_prefetch((address), 0, 3)
-#define striate_prefetch_write(address) __builtin_prefetch((address), 1, 3)
 
 /* ---------------------------------------------------------------- memory order
  *
@@ -39,20 +36,8 @@
  * a struct laid over mapped bytes has. On x86-64 acquire loads and release stores are plain moves.
  */
 
-static inline uint32_t striate_load_u32_relaxed(const uint32_t *word) {
-    return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-static inline uint32_t striate_load_u32_acquire(const uint32_t *word) {
-    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
-}
 static inline uint32_t striate_load_u32(const uint32_t *word) {
     return __atomic_load_n(word, __ATOMIC_SEQ_CST);
-}
-static inline void striate_store_u32_relaxed(uint32_t *word, uint32_t value) {
-    __atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-static inline void striate_store_u32_release(uint32_t *word, uint32_t value) {
-    __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 static inline void striate_store_u32(uint32_t *word, uint32_t value) {
     __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
@@ -71,17 +56,11 @@ static inline int striate_compare_exchange_u32(uint32_t *word, uint32_t expected
     return __atomic_compare_exchange_n(word, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-static inline uint64_t striate_load_u64_relaxed(const uint64_t *word) {
-    return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
 static inline uint64_t striate_load_u64_acquire(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 static inline uint64_t striate_load_u64(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_SEQ_CST);
-}
-static inline void striate_store_u64_relaxed(uint64_t *word, uint64_t value) {
-    __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 static inline void striate_store_u64_release(uint64_t *word, uint64_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -92,12 +71,6 @@ static inline void striate_store_u64(uint64_t *word, uint64_t value) {
 static inline uint64_t striate_exchange_u64(uint64_t *word, uint64_t value) {
     return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
 }
-static inline uint64_t striate_fetch_add_u64(uint64_t *word, uint64_t value) {
-    return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);
-}
-static inline int striate_compare_exchange_u64(uint64_t *word, uint64_t expected, uint64_t desired) {
-    return __atomic_compare_exchange_n(word, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
 
 /* Positions are signed, so that differences and -errno fit. */
 static inline int64_t striate_load_i64(const int64_t *word) {
@@ -105,29 +78,6 @@ static inline int64_t striate_load_i64(const int64_t *word) {
 }
 static inline void striate_store_i64(int64_t *word, int64_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
-}
-
-/* Full fence. Needed where a store must be seen before a later load is made: "publish the offset, then look
- * whether anyone sleeps" on one side and "say that I sleep, then look at the offset" on the other. Release
- * and acquire alone allow both sides to miss each other, which is a lost wake-up. */
-static inline void striate_fence(void) {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-/* For the two sides of a sequence lock, whose data are read and written in between with plain accesses. */
-static inline void striate_fence_acquire(void) {
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-}
-static inline void striate_fence_release(void) {
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-}
-
-/* In a spin loop: tells a hyper-threaded sibling that it may have the core. */
-static inline void striate_pause(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield" ::: "memory");
-#endif
 }
 
 /* ---------------------------------------------------------------- sleeping
@@ -163,13 +113,6 @@ static inline int striate_futex_wake_all(uint32_t *word) {
 
 /* ---------------------------------------------------------------- clocks: in the vDSO, no system call */
 
-static inline int64_t striate_now_us(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Does not count time asleep; right for timeouts and durations. */
 static inline int64_t striate_monotonic_ns(void) {
     struct timespec now;
@@ -190,27 +133,6 @@ static inline int striate_fallocate(int fd, int64_t from, int64_t size) {
 
     do {
         result = fallocate(fd, 0, (off_t)from, (off_t)size);
-    } while (result != 0 && errno == EINTR);
-    return result == 0 ? 0 : -errno;
-}
-
-/* Frees the blocks of [from, from + size), keeping the file's size; reads give zeros. */
-static inline int striate_punch_hole(int fd, int64_t from, int64_t size) {
-    int result;
-
-    do {
-        result = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)size);
-    } while (result != 0 && errno == EINTR);
-    return result == 0 ? 0 : -errno;
-}
-
-/* Not retried after an error: what the kernel could not write it may have dropped, and the next call would
- * say 0. EINTR comes before anything was given up, so it alone is repeated. */
-static inline int striate_fdatasync(int fd) {
-    int result;
-
-    do {
-        result = fdatasync(fd);
     } while (result != 0 && errno == EINTR);
     return result == 0 ? 0 : -errno;
 }

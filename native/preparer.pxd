@@ -11,12 +11,8 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from striate._native.io cimport Disk
+from striate._native.platform cimport pthread_mutex_t, pthread_t
 from striate._native.segment cimport Segment
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    ctypedef unsigned long pthread_t
 
 cdef enum:
     NEVER = 0x7FFFFFFFFFFFFFFF

@@ -2,23 +2,20 @@
 
 from striate._native.frame cimport FOOTER_BYTES, align_up
 from striate._native.io cimport fork_count
-
-cdef extern from "platform.h" nogil:
-    int64_t striate_load_i64(const int64_t *address)
-    void striate_store_i64(int64_t *address, int64_t value)
-    uint32_t striate_load_u32(const uint32_t *word)
-    void striate_store_u32(uint32_t *word, uint32_t value)
-    uint32_t striate_exchange_u32(uint32_t *word, uint32_t value)
-    int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
-    int striate_futex_wake_all(uint32_t *word)
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_create(pthread_t *thread, void *attributes, void *(*main)(void *) noexcept nogil, void *argument)
-    int pthread_join(pthread_t thread, void **result)
+from striate._native.platform cimport (
+    pthread_create,
+    pthread_join,
+    pthread_mutex_destroy,
+    pthread_mutex_init,
+    pthread_mutex_lock,
+    pthread_mutex_unlock,
+    striate_exchange_u32,
+    striate_futex_wait,
+    striate_futex_wake_all,
+    striate_load_u32,
+    striate_store_i64,
+    striate_store_u32,
+)
 
 cdef enum:
     PAGE_BYTES = 4096

@@ -16,6 +16,7 @@ from striate._native.frame cimport (
 )
 from striate._native.io cimport fork_count, raise_disk_error
 from striate._native.mapping cimport Window
+from striate._native.platform cimport striate_monotonic_ns, striate_prefetch
 from striate._native.record cimport Record, record_of
 from striate._native.rows cimport fill_rows, row_range
 from striate._native.store cimport read_frame
@@ -31,10 +32,6 @@ from striate.errors import (
     OffsetOutOfRangeError,
     RecordCompactedError,
 )
-
-cdef extern from "platform.h" nogil:
-    void striate_prefetch(const void *address)
-    int64_t striate_monotonic_ns()
 
 cdef enum:
     FIRST_WINDOW_BYTES = 65536        # of a scan: pages that are asked for at once; less is left to the kernel's guess
@@ -525,15 +522,19 @@ cdef class Scan:
             return record_of(self.segment.base_offset, &view)
 
     cdef int _fetch(self) except -1:
-        # Each time for more, so that who wants a few records pays for nothing.
+        # Each time for more, and at first for nothing: who wants a few records takes the faults of a few pages.
         cdef Segment segment = self.segment
         cdef int64_t start = self.position
-        cdef int64_t end = start + self.window
-        if self.window > FIRST_WINDOW_BYTES:
-            with nogil:
-                segment.store.fetch(start, end)
+        cdef int64_t end
+        if self.window == 0:
+            self.window = FIRST_WINDOW_BYTES
+            self.fetched = start + self.window
+            return 0
+        self.window = min(self.window * 2, <int64_t>LAST_WINDOW_BYTES)
+        end = start + self.window
+        with nogil:
+            segment.store.fetch(start, end)
         self.fetched = end
-        self.window = min(max(self.window, <int64_t>FIRST_WINDOW_BYTES) * 2, <int64_t>LAST_WINDOW_BYTES)
         return 0
 
     def _stumble(self):

@@ -8,10 +8,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from striate._native.frame cimport STATUS_FULL, STATUS_GROW, UNIT_BYTES, frame_view, record_input
 from striate._native.index cimport Index, append_entry
 from striate._native.io cimport Disk
+from striate._native.platform cimport striate_load_i64
 from striate._native.store cimport Store, append_frame
-
-cdef extern from "platform.h" nogil:
-    int64_t striate_load_i64(const int64_t *address)
 
 cdef enum:
     MAX_RELATIVE = 0xFFFFFFF0         # relative offsets stay below

@@ -33,14 +33,12 @@ from striate._native.frame cimport (
     striate_crc32c_u32,
 )
 from striate._native.io cimport raise_disk_error
+from striate._native.platform cimport striate_prefetch
 from striate._native.store cimport read_next_frame
 
 from striate._native.io import REAL_DISK, check_result
 from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError
 
-
-cdef extern from "platform.h" nogil:
-    void striate_prefetch(const void *address)
 
 cdef enum:
     SPACING_BITS = 20

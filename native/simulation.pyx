@@ -249,7 +249,13 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
     return -number
 
 
-cdef void _nothing(void *context, char *address, int64_t size) noexcept nogil:
+cdef void _fetch(void *context, char *address, int64_t size) noexcept with gil:
+    cdef SimulatedDisk disk = <SimulatedDisk>context
+    if disk.fetched is not None:
+        disk.fetched.append((<size_t>address, size))
+
+
+cdef void _release(void *context, char *address, int64_t size) noexcept nogil:
     pass
 
 
@@ -284,6 +290,7 @@ cdef class SimulatedDisk(Disk):
         recording: false to keep no operations.
         volatile_names: file names that are shared memory and not data.
         mapped_ahead: ``None``, or a list that gets ``(address, position, size)`` of pages that are to be mapped ahead.
+        fetched: ``None``, or a list that gets ``(address, size)`` of pages that are to be mapped for reading.
         before_fill: ``None``, or called with ``(path, position, size)`` before blocks made ready get their zeros.
     """
 
@@ -316,7 +323,8 @@ cdef class SimulatedDisk(Disk):
         self.table.make_directory = _make_directory
         self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
-        self.table.fetch = self.table.release = _nothing
+        self.table.fetch = _fetch
+        self.table.release = _release
 
     @property
     def open_files(self):

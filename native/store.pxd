@@ -33,10 +33,7 @@ from striate._native.frame cimport (
 )
 from striate._native.io cimport Disk
 from striate._native.mapping cimport Mapping
-
-cdef extern from "platform.h" nogil:
-    int64_t striate_load_i64(const int64_t *address)
-    void striate_store_i64(int64_t *address, int64_t value)
+from striate._native.platform cimport striate_load_i64, striate_store_i64
 
 cdef enum:
     WRITE_BYTES = 32768               # from this size on bytes are written, not stored
@@ -74,7 +71,7 @@ cdef class Store:
     # Allocate up to `needed` bytes and prepare nothing. 0 or -errno. Needs the log's grow lock.
     cdef int grow(self, int64_t needed) noexcept nogil
     cdef int64_t growth_step(self) noexcept nogil
-    # fdatasync; no frame below `end` will change. One caller at a time. 0 or -errno.
+    # fdatasync. Pages below `end`, where no frame will change, are unmapped before. One caller at a time. 0 or -errno.
     cdef int sync(self, int64_t end) noexcept nogil
     # Verify and open the frame at a position. 0, STATUS_EMPTY or STATUS_CORRUPT.
     cdef int read(self, int64_t position, frame_view *view) noexcept nogil

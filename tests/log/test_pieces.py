@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,11 +43,11 @@ def values_of(sizes: list[int], seed: int) -> list[bytes]:
 @pytest.mark.parametrize("durability", ["process", "power"])
 @pytest.mark.parametrize("sizes", BATCHES.values(), ids=BATCHES)
 @pytest.mark.parametrize("keyed", [False, True], ids=["plain", "keys"])
-def test_every_byte_comes_back(path: str, durability: str, sizes: list[int], keyed: bool) -> None:
+def test_every_byte_comes_back(path: str, durability: Any, sizes: list[int], keyed: bool) -> None:
     values = values_of(sizes, 1)
     keys = [None if i % 3 == 0 else b"k%d" % i for i in range(len(sizes))] if keyed else None
     expected = [(b"before", None), *zip(values, keys or itertools.repeat(None), strict=False), (b"after", None)]
-    with Log(path, durability=durability) as log:  # type: ignore[arg-type]
+    with Log(path, durability=durability) as log:
         log.append(b"before")
         assert log.append_many(values, keys) == range(1, len(values) + 1)
         log.append(b"after")
@@ -60,8 +61,8 @@ def test_every_byte_comes_back(path: str, durability: str, sizes: list[int], key
 
 
 @pytest.mark.parametrize("durability", ["process", "power"])
-def test_records_of_one_length(path: str, durability: str) -> None:
-    with Log(path, durability=durability, record_size=100) as log:  # type: ignore[arg-type]
+def test_records_of_one_length(path: str, durability: Any) -> None:
+    with Log(path, durability=durability, record_size=100) as log:
         values = values_of([100] * 3000, 2)
         log.append(bytes(100))
         log.append_many(values)
@@ -71,11 +72,11 @@ def test_records_of_one_length(path: str, durability: str) -> None:
 
 
 @pytest.mark.parametrize("durability", ["process", "power"])
-def test_segments_full_to_the_last_byte(path: str, durability: str) -> None:
+def test_segments_full_to_the_last_byte(path: str, durability: Any) -> None:
     """Batches that just fit, or just do not: the next segment begins, and nothing is lost."""
     source = random.Random(3)
     written: list[bytes] = []
-    with Log(path, durability=durability, segment_bytes=100_000) as log:  # type: ignore[arg-type]
+    with Log(path, durability=durability, segment_bytes=100_000) as log:
         for _ in range(60):
             batch = [source.randbytes(source.choice([0, 8, 104, 1000])) for _ in range(source.randrange(1, 80))]
             log.append_many(batch)

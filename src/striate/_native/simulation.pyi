@@ -23,6 +23,7 @@ class SimulatedDisk(Disk):
     def mapped_files(self) -> list[str]: ...
     recording: bool
     volatile_names: frozenset[str]
+    fetched: list[tuple[int, int]] | None
     mapped_ahead: list[tuple[int, int, int]] | None
     before_fill: Callable[[str, int, int], object] | None
     def __init__(self) -> None: ...
