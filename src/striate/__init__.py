@@ -1,4 +1,4 @@
-"""striate: a segmented commit log inside your process.
+"""striate: a segmented commit log and a cache inside your process.
 
 >>> import striate, tempfile
 >>> with tempfile.TemporaryDirectory() as directory, striate.Log(directory) as log:
@@ -15,6 +15,7 @@ from striate.storage.columnar import RecordBatch, RecordBatches
 from striate.storage.info import SegmentInfo
 from striate.storage.log import Log
 from striate.types import (
+    CacheStats,
     CompactionResult,
     LogStats,
     Problem,
@@ -28,14 +29,19 @@ from striate.types import (
 
 if TYPE_CHECKING:
     from striate.storage.async_log import AsyncLog
+    from striate.storage.cache import Cache
+    from striate.storage.codecs import PickleCodec
 
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "AsyncLog",
+    "Cache",
+    "CacheStats",
     "CompactionResult",
     "Log",
     "LogStats",
+    "PickleCodec",
     "Problem",
     "Record",
     "RecordBatch",
@@ -52,12 +58,18 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
 ]
 
 if not TYPE_CHECKING:  # a type checker would let any name pass
+    _LATER = {
+        "AsyncLog": "striate.storage.async_log",
+        "Cache": "striate.storage.cache",
+        "PickleCodec": "striate.storage.codecs",
+    }
 
     def __getattr__(name: str) -> type:
-        """Load AsyncLog when it is first asked for: asyncio would take most of the time of ``import striate``."""
-        if name != "AsyncLog":
+        """Load what ``import striate`` need not pay for when it is first asked for."""
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from striate.storage.async_log import AsyncLog
+        from importlib import import_module
 
-        globals()[name] = AsyncLog
-        return AsyncLog
+        found = getattr(import_module(_LATER[name]), name)
+        globals()[name] = found
+        return found

@@ -20,6 +20,7 @@ __all__ = [
     "DamagedLogError",
     "DiskError",
     "DiskFullError",
+    "EntryTooLargeError",
     "ForkedError",
     "InvalidArgumentError",
     "InvalidTypeError",
@@ -29,6 +30,7 @@ __all__ = [
     "LogNotFoundError",
     "NetworkFilesystemError",
     "NotALogError",
+    "NotANumberError",
     "OffsetOutOfRangeError",
     "OptionMismatchError",
     "PathExistsError",
@@ -206,6 +208,34 @@ class BatchTooLargeError(_SizeError):
     """The batch does not fit one segment of the largest size (32 GiB)."""
 
     what = "batch"
+
+
+class EntryTooLargeError(UsageError, ValueError):
+    """The entry is larger than the cache may be, or than 4 GiB; it was not stored.
+
+    Attributes:
+        size_bytes: of the value as it would be stored, or None for one of a bulk call.
+    """
+
+    default_hint = "give the cache a larger max_bytes, or split the value"
+
+    def __init__(self, size_bytes: int | None = None) -> None:
+        what = "an entry" if size_bytes is None else f"an entry with a value of {size_bytes} bytes"
+        super().__init__(f"{what} does not fit the cache")
+        self.size_bytes = size_bytes
+
+
+class NotANumberError(UsageError, ValueError):
+    """The value to increment is no decimal number, or the sum would not fit 64 bits.
+
+    Attributes:
+        key: of the value. delta: what was to be added.
+    """
+
+    def __init__(self, key: object, delta: int) -> None:
+        super().__init__(f"cannot add {delta} to the value of {_shown(key)}: no number of 64 bits, before or after")
+        self.key = key
+        self.delta = delta
 
 
 class LogClosedError(UsageError):

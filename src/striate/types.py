@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "BytesLike",
+    "CacheStats",
     "CompactionResult",
     "Durability",
     "LogStats",
@@ -155,3 +156,34 @@ class LogStats:
     syncs: int
     first_timestamp: int | None
     last_timestamp: int | None
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """Figures of a cache or of one of its namespaces, counted exactly.
+
+    Attributes:
+        hits, misses: of everything that reads a value; ``peek`` and ``in`` do not count.
+        insertions, updates: values stored for new keys, and in the place of others.
+        deletions: entries that were deleted, cleared or invalidated. evictions: that made room for others.
+        expirations: whose time had come. entries: there now.
+        bytes: what ``max_bytes`` is about: each entry's key, value and header, and 16 for its place in the index.
+        memory_bytes: what the whole cache, index, free space and all namespaces included, has taken from the system.
+    """
+
+    hits: int
+    misses: int
+    insertions: int
+    updates: int
+    deletions: int
+    evictions: int
+    expirations: int
+    entries: int
+    bytes: int
+    memory_bytes: int
+
+    @property
+    def hit_ratio(self) -> float:
+        """Hits among all reads; 0 before the first."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else 0.0
