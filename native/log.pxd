@@ -14,7 +14,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from striate._native.batch cimport stage
 from striate._native.clock cimport striate_clock
 from striate._native.frame cimport record_input
-from striate._native.lock cimport striate_lock
+from striate._native.lock cimport striate_word_lock
 from striate._native.preparer cimport Preparer
 from striate._native.reader cimport LogReader
 from striate._native.segment cimport Segment
@@ -38,7 +38,7 @@ cdef class LogCore(LogReader):
     cdef int64_t sync_interval_ns
 
     # guarded by write_lock
-    cdef striate_lock write_lock
+    cdef striate_word_lock write_lock
     cdef striate_clock system_clock
     cdef Segment active                       # None: the next append makes or resumes one
     cdef uint64_t written_next                # one past the last offset written; read anywhere

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from striate.storage.async_log import AsyncLog
     from striate.storage.cache import Cache
     from striate.storage.codecs import PickleCodec
+    from striate.storage.database import Database, open
+    from striate.storage.table import Table
+    from striate.storage.transaction import Transaction
 
 __version__ = "0.1.0"
 
@@ -39,6 +42,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Cache",
     "CacheStats",
     "CompactionResult",
+    "Database",
     "Log",
     "LogStats",
     "PickleCodec",
@@ -52,8 +56,11 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "RepairReport",
     "SegmentInfo",
     "SnapshotInfo",
+    "Table",
+    "Transaction",
     "VerifyReport",
     "errors",
+    "open",
     *errors.__all__,
 ]
 
@@ -61,10 +68,14 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
     _LATER = {
         "AsyncLog": "striate.storage.async_log",
         "Cache": "striate.storage.cache",
+        "Database": "striate.storage.database",
         "PickleCodec": "striate.storage.codecs",
+        "Table": "striate.storage.table",
+        "Transaction": "striate.storage.transaction",
+        "open": "striate.storage.database",
     }
 
-    def __getattr__(name: str) -> type:
+    def __getattr__(name: str) -> object:
         """Load what ``import striate`` need not pay for when it is first asked for."""
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

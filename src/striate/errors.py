@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 __all__ = [
     "BatchTooLargeError",
+    "ConflictError",
     "CorruptError",
     "CorruptManifestError",
     "CorruptRecordError",
@@ -29,6 +30,7 @@ __all__ = [
     "LogLockedError",
     "LogNotFoundError",
     "NetworkFilesystemError",
+    "NotADatabaseError",
     "NotALogError",
     "NotANumberError",
     "OffsetOutOfRangeError",
@@ -42,6 +44,7 @@ __all__ = [
     "StrayFileError",
     "StriateError",
     "SyncFailedError",
+    "TransactionClosedError",
     "UnknownVersionError",
     "UsageError",
     "WrongLoopError",
@@ -301,6 +304,40 @@ class NotALogError(UsageError):
         super().__init__(f"{path} is not a log: {found}", hint="give a new or empty directory, or one made by striate")
         self.path = path
         self.found = found
+
+
+class NotADatabaseError(UsageError):
+    """The directory holds things that are no part of a database."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path} is not a database: it holds {found}", hint="give a new or empty directory")
+        self.path = path
+        self.found = found
+
+
+class ConflictError(UsageError):
+    """Another transaction changed what this one had read; nothing was written.
+
+    Attributes:
+        path: the database. key: what was changed, as bytes; ``None``: some key of a table that was scanned.
+    """
+
+    default_hint = "try again, or let transact() do so"
+
+    def __init__(self, path: str, key: bytes | None) -> None:
+        what = "a table that was scanned" if key is None else f"the key {_shown(key)}"
+        super().__init__(f"another transaction has changed {what}")
+        self.path = path
+        self.key = key
+
+
+class TransactionClosedError(UsageError):
+    """The transaction is over, or is entered for the second time."""
+
+    def __init__(self, path: str, reason: str = "it was committed or rolled back") -> None:
+        super().__init__(f"the transaction on {path} cannot be used: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class PathExistsError(UsageError, FileExistsError):
