@@ -213,8 +213,12 @@ class Transaction:
         failed = commit.run()
         if failed is not None:
             raise ConflictError(self._path, failed[1])
-        # What was only read may be on its way to the disk as well.
-        return bool(parts)
+        if any(seen.writes for _, seen in parts):
+            return True
+        # What was only read may be on its way to the disk as well; an absent key may be a deletion that is.
+        reads = [version for _, seen in parts for version in seen.reads.values()]
+        absent = 0 in reads or any(seen.changes is not None for _, seen in parts)
+        return absent or max(reads, default=0) > self._partition.log.durable_offset
 
     def __enter__(self) -> Transaction:
         self._check_open()
