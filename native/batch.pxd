@@ -10,12 +10,12 @@ from striate._native.segment cimport Segment
 
 cdef enum:
     PIECE_BYTES = 65536
-    PIECE_FRAMES = 2730               # PIECE_BYTES // FRAME_HEADER_BYTES: no frame is smaller
+    PIECE_FRAMES = 5462               # that fit two pieces: no frame is smaller than its header
 
 
 # Where pieces are made. One per log, used under its write lock.
 cdef struct stage:
-    char frames[PIECE_BYTES]
+    char frames[2 * PIECE_BYTES]      # up to the end of a piece, and the frame that goes beyond
     uint32_t pairs[2 * PIECE_FRAMES]
 
 

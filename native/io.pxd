@@ -40,6 +40,8 @@ cdef struct io_table:
     # failed sync is told once per descriptor, so whoever gets it must stop the log
     int (*prepare)(void *context, int descriptor, char *address, int64_t position, int64_t size,
                    int fill) noexcept nogil
+    # map whole pages of a mapping for reading, bringing in what is not in memory; a hint
+    void (*fetch)(void *context, char *address, int64_t size) noexcept nogil
     # drop the page table's entries of whole pages of a shared mapping: the bytes stay in the page cache. A sync of
     # pages that are still mapped for writing interrupts every processor once for each of them
     void (*release)(void *context, char *address, int64_t size) noexcept nogil

@@ -23,7 +23,8 @@ cdef struct live_page:
     uint64_t generation               # manifest sequence; readers load the manifest anew when it moves
     uint64_t failed                   # FAILED_…: after a failed sync
     uint64_t failed_offset            # with FAILED_WRITER: trust nothing from here on
-    uint8_t padding_1[56]
+    uint64_t durable_next             # offsets below it are on disk
+    uint8_t padding_1[48]
     # one cache line that the writer changes with every append
     uint64_t visible_next             # offsets below it may be read
     uint8_t padding_2[56]

@@ -9,6 +9,7 @@ from striate.errors import DiskError
 
 cdef extern from "platform.h" nogil:
     uint64_t striate_load_u64_acquire(const uint64_t *word)
+    void striate_store_u64_release(uint64_t *word, uint64_t value)
     uint64_t striate_exchange_u64(uint64_t *word, uint64_t value)
     uint32_t striate_load_u32(const uint32_t *word)
     void striate_store_u32(uint32_t *word, uint32_t value)
@@ -98,6 +99,7 @@ cdef class Live:
         # No magic until begin(): a reader must not believe a page that says nothing yet.
         striate_store_u32(&self.page.magic, 0)
         self.page.visible_next = self.page.failed = self.page.failed_offset = self.page.generation = 0
+        self.page.durable_next = 0
         self.page.version, self.page.size = 1, sizeof(live_page)
         self.page.inode, self.page.log_id = self.inode, self.log_id
         memcpy(self.page.boot_id, <const char *>_this_boot, 16)
@@ -138,6 +140,7 @@ cdef class Live:
         """A writer takes over: nothing is failed, ``next_offset`` is visible."""
         self.page.writer_pid = os.getpid()
         self.page.failed = 0
+        striate_store_u64_release(&self.page.durable_next, next_offset)
         self.set_generation(generation)
         self.publish(next_offset)
         # Last: from here on readers that slept on an untrusted page believe it.

@@ -50,6 +50,7 @@ cdef class LogCore(LogReader):
     cdef pthread_mutex_t sync_lock
     cdef pthread_cond_t sync_done
     cdef bint syncing                         # somebody leads
+    cdef unsigned long leader                 # the thread that leads by _lead(), or 0; GIL
     cdef uint64_t durable_next                # everything below is on disk; atomic
     cdef uint64_t durable_appends             # of `appends`, how many are on disk; never falls; atomic
     cdef int failure                          # errno of the sync that failed, or 0
@@ -87,6 +88,7 @@ cdef class LogCore(LogReader):
     cdef void lead(self) noexcept nogil
     cdef void resign(self) noexcept nogil
     cdef int sync_once(self) noexcept nogil
+    cdef void set_durable(self, uint64_t next_offset) noexcept nogil
     cdef void fail(self, int status) noexcept nogil
     cdef bint has_active(self) noexcept nogil
     cdef int write_checkpoint(self) noexcept nogil

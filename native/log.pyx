@@ -7,6 +7,7 @@ the end.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stddef cimport size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -215,15 +216,20 @@ cdef class LogCore(LogReader):
         """Become the one who syncs; pair with :meth:`_resign`."""
         with nogil:
             self.lead()
+        self.leader = PyThread_get_thread_ident()
 
     def _resign(self):
-        """Let others sync again, and those who wait look again."""
+        """Let others sync again, and those who wait look again. Nothing, if this thread does not lead: a signal may
+        have come before :meth:`_lead` was called."""
+        if self.leader != PyThread_get_thread_ident():
+            return
+        self.leader = 0
         with nogil:
             self.resign()
 
     def _settle(self, uint64_t next_offset, bint shrink=False):
         """Everything below ``next_offset`` is durable now and, in this log's way, visible. With leadership."""
-        striate_store_u64(&self.durable_next, next_offset)
+        self.set_durable(next_offset)
         striate_store_u64(&self.durable_appends, self.appends)
         if shrink:
             striate_store_u64(&self.written_next, next_offset)
@@ -268,6 +274,18 @@ cdef class LogCore(LogReader):
     @property
     def _active(self):
         return self.active
+
+    def _moment(self):
+        """The active segment, and its end position, records and chain at one moment; ``None`` where there is none."""
+        self.lock_writes()
+        cdef Segment active = self.active
+        cdef int64_t end = 0
+        cdef uint32_t records = 0
+        cdef uint32_t chain = 0
+        if active is not None:
+            end, records, chain = active.store.written, active.record_count, active.store.chain
+        striate_give_lock(&self.write_lock)
+        return active, (end, records, chain)
 
     @property
     def _segments(self):
@@ -319,8 +337,15 @@ cdef class LogCore(LogReader):
     @property
     def durable_offset(self):
         """Every record below it is on disk."""
+        cdef uint64_t visible
         self.check_open()
-        return striate_load_u64(&self.durable_next) if not self._read_only else self.visible()
+        if not self._read_only:
+            return striate_load_u64(&self.durable_next)
+        visible = self.visible()
+        # Without a page to trust nobody has written since the machine started: what is there came from the disk.
+        if self._live is None or not self._live.trusted:
+            return visible
+        return min(visible, striate_load_u64(&self._live.page.durable_next))
 
     # ------------------------------------------------------------ appending
 
@@ -583,7 +608,7 @@ cdef class LogCore(LogReader):
     cdef void tell(self) noexcept nogil:
         # Wake who waits for records. After the lock was given back, which is a full barrier: a reader says that it will
         # sleep and then looks at the end, and the sync thread does likewise.
-        if striate_load_u32(&self._live.page.waiting) and not self._power:
+        if striate_load_u32(&self._live.page.waiting) & 1 and not self._power:
             self._live.wake()
         if striate_load_u32(&self.sync_idle):
             self.wake_sync(SYNC_DIRTY)
@@ -726,11 +751,16 @@ cdef class LogCore(LogReader):
                 return status
             self.syncs += 1
             striate_store_i64(&(<Segment>active).store.synced, position)
-        striate_store_u64(&self.durable_next, next_offset)
+        self.set_durable(next_offset)
         striate_store_u64(&self.durable_appends, appends)
         if self._power and next_offset != self._live.visible():
             self._live.publish(next_offset)
         return 0
+
+    cdef void set_durable(self, uint64_t next_offset) noexcept nogil:
+        striate_store_u64(&self.durable_next, next_offset)
+        if self._live is not None:
+            striate_store_u64_release(&self._live.page.durable_next, next_offset)
 
     cdef void fail(self, int status) noexcept nogil:
         # What the disk has is unknown from here on. No retry (RULES §4.9): waiters are told, appends are refused, and

@@ -42,6 +42,7 @@ cdef class Segment:
     cdef readonly uint32_t revision           # of the file names: 0 as created, then counted up by rewrites
     cdef readonly bint sealed                 # nothing will ever be appended; changes under the log's sync leadership
     cdef readonly bint gaps                   # some relative offsets have no record
+    cdef bint read_along                      # another process appends to it; no chain, and no end before measure()
     cdef readonly bint checked                # index verified since it was opened
     cdef readonly uint32_t index_checksum     # of a sealed segment; 0 without an index
     cdef readonly int64_t mark                # highest position a frame says was durable; set by recover()

@@ -251,7 +251,7 @@ cdef class Segment:
                                                             <int64_t>MAX_RELATIVE), self.disk)
         self.store.descriptor = self.disk.open_file(self.store.path, os.O_RDONLY | os.O_NOFOLLOW)
         self.store.refresh()
-        self.checked = True
+        self.checked = self.read_along = True
 
     def set_visible(self, uint64_t next_offset):
         """Tell a following segment how many records its writer has published."""
@@ -260,6 +260,21 @@ cdef class Segment:
         if self.index is not None:
             self.index.count = self.next_relative
         self.store.refresh()
+
+    def measure(self):
+        """Find where a segment that is read along ends and between which times it lies, by its frames. For figures and
+        checks: reading needs neither."""
+        cdef frame_view view
+        cdef int64_t position
+        if not self.read_along or self.next_relative == 0:
+            return
+        position = self.locate(0)
+        if position >= 0 and self.store.read(position, &view) == 0:
+            self.first_timestamp_us = view.timestamp_us
+        position = self.locate(self.next_relative - 1)
+        if position >= 0 and self.store.read(position, &view) == 0:
+            self.last_timestamp_us = view.timestamp_us
+            self.store.written = position + view.size_bytes
 
     # ------------------------------------------------------------ writing
 
@@ -727,14 +742,23 @@ cdef class Segment:
             at += 1
         return True
 
-    def check(self):
+    def check(self, moment=None):
         """Verify every byte of the segment against frames, chain, index and counts.
+
+        Args:
+            moment: ``(end position, records, chain)`` of a segment that is appended to meanwhile, as they were at one
+                moment.
 
         Returns:
             ``(records, size_bytes, problems)`` with problems as ``(position, offset, reason)``.
         """
-        cdef int64_t position = STORE_HEADER_BYTES
+        self.measure()
         cdef int64_t end = self.store.written
+        cdef uint32_t counted = self.record_count
+        cdef object chained = None if self.read_along else self.store.chain
+        if moment is not None:
+            end, counted, chained = moment
+        cdef int64_t position = STORE_HEADER_BYTES
         cdef uint32_t chain = 0
         cdef uint32_t records = 0
         cdef frame_view view
@@ -777,8 +801,8 @@ cdef class Segment:
                 position = self.store.next_valid(position + UNIT_BYTES, end)
             if position < 0:
                 break
-        if not problems and chain != self.store.chain:
+        if not problems and chained is not None and chain != chained:
             problems.append((end, None, "the chain of frame checksums is broken"))
-        if not problems and records != self.record_count:
-            problems.append((end, None, f"{records} records, {self.record_count} expected"))
+        if not problems and records != counted:
+            problems.append((end, None, f"{records} records, {counted} expected"))
         return records, end, problems

@@ -249,7 +249,7 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
     return -number
 
 
-cdef void _release(void *context, char *address, int64_t size) noexcept nogil:
+cdef void _nothing(void *context, char *address, int64_t size) noexcept nogil:
     pass
 
 
@@ -316,7 +316,7 @@ cdef class SimulatedDisk(Disk):
         self.table.make_directory = _make_directory
         self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
-        self.table.release = _release
+        self.table.fetch = self.table.release = _nothing
 
     @property
     def open_files(self):

@@ -78,6 +78,8 @@ cdef class Store:
     cdef int sync(self, int64_t end) noexcept nogil
     # Verify and open the frame at a position. 0, STATUS_EMPTY or STATUS_CORRUPT.
     cdef int read(self, int64_t position, frame_view *view) noexcept nogil
+    # Map the pages of a range for reading, before somebody goes through it in order. A hint.
+    cdef void fetch(self, int64_t start, int64_t end) noexcept nogil
     # Ask the file how long it is by now: for readers of a store that another process writes.
     cdef void refresh(self) noexcept nogil
     # Position of the first verified frame or footer in [position, limit), or -1; wordwise over zeros.

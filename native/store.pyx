@@ -237,6 +237,13 @@ cdef class Store:
     cdef int read(self, int64_t position, frame_view *view) noexcept nogil:
         return read_frame(self, position, view)
 
+    cdef void fetch(self, int64_t start, int64_t end) noexcept nogil:
+        end = min(end, readable_end(self))
+        start -= start % PAGE_BYTES
+        end -= end % PAGE_BYTES
+        if start < end:
+            self.disk.table.fetch(self.disk.table.context, self.memory + start, end - start)
+
     cdef void refresh(self) noexcept nogil:
         cdef int64_t size
         if self.descriptor >= 0:

@@ -31,10 +31,10 @@ ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
     "native/crc32c.c": 420,
-    "native/log.pyx": 870,  # appends and group commit share one set of locks
+    "native/log.pyx": 920,  # appends and group commit share one set of locks
     "native/reader.pyx": 600,
     "native/simulation.pyx": 430,  # one table of functions
-    "native/segment.pyx": 795,  # one judgement of a segment's bytes
+    "native/segment.pyx": 830,  # one judgement of a segment's bytes
     "src/striate/errors.py": 470,  # one list of errors
     "src/striate/storage/async_log.py": 490,  # one public class
     "src/striate/storage/log.py": 690,  # one public class

@@ -28,7 +28,9 @@ from striate.types import (
 )
 
 if TYPE_CHECKING:
+    from striate.storage.async_database import AsyncDatabase, AsyncTransaction, aopen
     from striate.storage.async_log import AsyncLog
+    from striate.storage.async_table import AsyncTable
     from striate.storage.cache import Cache
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
+    "AsyncDatabase",
     "AsyncLog",
+    "AsyncTable",
+    "AsyncTransaction",
     "Cache",
     "CacheStats",
     "CompactionResult",
@@ -59,6 +64,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Table",
     "Transaction",
     "VerifyReport",
+    "aopen",
     "errors",
     "open",
     *errors.__all__,
@@ -66,12 +72,16 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
 
 if not TYPE_CHECKING:  # a type checker would let any name pass
     _LATER = {
+        "AsyncDatabase": "striate.storage.async_database",
         "AsyncLog": "striate.storage.async_log",
+        "AsyncTable": "striate.storage.async_table",
+        "AsyncTransaction": "striate.storage.async_database",
         "Cache": "striate.storage.cache",
         "Database": "striate.storage.database",
         "PickleCodec": "striate.storage.codecs",
         "Table": "striate.storage.table",
         "Transaction": "striate.storage.transaction",
+        "aopen": "striate.storage.async_database",
         "open": "striate.storage.database",
     }
 

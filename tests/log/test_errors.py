@@ -8,11 +8,12 @@ import inspect
 import pickle
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from striate import errors
+from striate import Log, errors
 
 FIELDS: dict[str, Any] = {"offset": 7, "lowest_offset": 1, "next_offset": 5, "size_bytes": 9, "limit_bytes": 8}
 FIELDS |= {"errno": errno.ENOSPC, "strerror": "No space left on device", "supported": 1, "pid": 12, "position": 64}
@@ -57,3 +58,12 @@ def test_an_argument_that_cannot_be_pickled_is_shown(got: object) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error)
     assert again.got in (got, repr(got)[:100])
+
+
+@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES.keys())
+def test_a_log_is_not_copied(log_path: Path, duplicate: Callable[[Any], Any]) -> None:
+    with Log(log_path) as log:
+        log.append(b"value", b"key")
+        with pytest.raises(errors.InvalidTypeError, match="path can be opened"):
+            duplicate(log)
+        assert duplicate(log.read(0)) == log.read(0), "its records are"

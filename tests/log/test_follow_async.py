@@ -12,6 +12,7 @@ import pytest
 from support.child import Child
 
 from striate import AsyncLog, InvalidTypeError, Log, LogClosedError, OffsetOutOfRangeError
+from striate.storage.watcher import Watcher
 from striate.types import Mode
 
 TYPICAL_LATENCY_S = 0.005  # the promise is 1 ms on an idle machine
@@ -226,5 +227,22 @@ def test_a_cut_ends_who_follows_behind_it(log_path: Path, mode: Mode) -> None:
             await writer.append_many([b"value"] * 51)
             assert await asyncio.wait_for(waiter, 10)
             await follower.close()
+
+    asyncio.run(main())
+
+
+def test_a_cut_before_the_watcher_looks(log_path: Path) -> None:
+    """The task saw the log at 100 records; when its wait begins there are 50, and nothing more will happen."""
+
+    async def main() -> None:
+        with Log(log_path, durability="process") as log:
+            log.append_many([b"value"] * 50)
+            watcher = Watcher(log, asyncio.get_running_loop())
+            assert await asyncio.wait_for(watcher.wait_for(100, True), 10)
+            assert await asyncio.wait_for(watcher.wait_for(49, False), 10)
+            waiting = watcher.wait_for(100, False)
+            log.close()
+            watcher.stop()
+            assert not await waiting
 
     asyncio.run(main())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from striate._native.io import REAL_DISK, Disk
 from striate._native.live import Live
 from striate._native.record import Record
+from striate._native.segment import Segment
 from striate.errors import (
     DamagedLogError,
     DiskError,
@@ -589,12 +590,19 @@ class Log(SegmentList):
     def segments(self) -> list[SegmentInfo]:
         """The segments, oldest first."""
         self._check_usable()
-        return [SegmentInfo.of(self.path, segment) for segment in self._segments]
+        return [SegmentInfo.of(self.path, segment) for segment in self._measured()]
+
+    def _measured(self) -> tuple[Segment, ...]:
+        """The segments, with the ends and times of those that another process appends to."""
+        segments = self._segments
+        for segment in segments:
+            segment.measure()
+        return segments
 
     def stats(self) -> LogStats:
         """Figures of this moment."""
         self._check_usable()
-        segments = self._segments
+        segments = self._measured()
         appends, syncs = self._counters
         filled = [segment for segment in segments if segment.record_count]
         return LogStats(
@@ -633,24 +641,29 @@ class Log(SegmentList):
             SyncFailedError, DiskError: the log is closed all the same; what was acknowledged is safe.
         """
         with self._maintenance, self._admin:
-            if self.closed or not self._is_ours():
+            if not self._is_ours():
                 return
             try:
                 if self._mode == "a" and self._state == OPEN:
                     with self._exclusive():
                         self._quiesce()
             finally:
-                self._set_state(CLOSED)
-                self._stop_threads()
-                self._release()
+                # Interrupted at any place, it is finished by another call or when the object goes.
+                try:
+                    self._set_state(CLOSED)
+                    self._stop_threads()
+                finally:
+                    self._release()
 
     def _release(self) -> None:
         if self._lock_descriptor >= 0:
             directory.unlock(self._lock_descriptor)
-        for descriptor in (self._checkpoint_file, self._lock_descriptor):
+        # Forgotten before they are closed: a number that is closed twice may be another file's by then.
+        descriptors = self._checkpoint_file, self._lock_descriptor
+        self._checkpoint_file = self._lock_descriptor = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 self._disk.close_file(descriptor)
-        self._checkpoint_file = self._lock_descriptor = -1
 
     def __del__(self) -> None:
         # A log that was dropped without close() is a killed writer to the next one; only its lock is given back here.

@@ -112,16 +112,19 @@ class Table(_Base[V], MutableMapping[_Key, V]):
     def pop(self, key: _Key, default: D, /) -> V | D: ...
     def pop(self, key: _Key, default: Any = _MISSING, /) -> Any:
         """Remove a key and give its value, or ``default``. KeyError: no such key and no default."""
+        stored = self._pop_nowait(key)
+        self._wait()
+        if stored is not None:
+            return self._decode(stored)
+        if default is _MISSING:
+            raise KeyError(key)
+        return default
+
+    def _pop_nowait(self, key: _Key) -> bytes | None:
         while True:
             version, stored, _ = self._read_latest(key)
-            if stored is None:
-                self._wait()
-                if default is _MISSING:
-                    raise KeyError(key)
-                return default
-            if self._remove_nowait(key, version):
-                self._wait()
-                return self._decode(stored)
+            if stored is None or self._remove_nowait(key, version):
+                return stored
 
     def popitem(self) -> tuple[bytes, V]:
         """Remove and give some key and its value. KeyError: the table is empty."""
@@ -143,6 +146,10 @@ class Table(_Base[V], MutableMapping[_Key, V]):
 
     def clear(self) -> None:
         """Remove all keys there are at the time of the call, some thousand in each transaction."""
+        self._clear_nowait()
+        self._wait()
+
+    def _clear_nowait(self) -> None:
         batch: list[bytes] = []
         for key in walk(self, b"", True):
             batch.append(key)
@@ -150,7 +157,6 @@ class Table(_Base[V], MutableMapping[_Key, V]):
                 self._delete_many_nowait(batch)
                 batch = []
         self._delete_many_nowait(batch)
-        self._wait()
 
     # ------------------------------------------------------------ changing what is there
 

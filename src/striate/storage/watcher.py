@@ -46,15 +46,14 @@ class Watcher:
             self._wanted.clear()
             if self._stopped:
                 return
-            # For the very next record, whatever offsets are waited for: a task may ask for a nearer one meanwhile.
             with contextlib.suppress(LogClosedError):
-                self._log._sleep(self._next_offset(), -1, True)
+                visible = self._log.next_offset
+                # Who asked before this look may have been overtaken by a record or a cut. From it on any change of the
+                # end ends the sleep, whatever offsets are waited for: a task may ask for a nearer one meanwhile.
+                if not any(_due(visible, offset, following) for offset, following, _ in tuple(self._futures)):
+                    self._log._sleep(visible, -1, True)
             with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits any more
                 self._loop.call_soon_threadsafe(self._wake)
-
-    def _next_offset(self) -> int:
-        """Where the log ends, or nearer when a record came since a task looked."""
-        return min([self._log.next_offset, *(offset for offset, _, _ in tuple(self._futures))])
 
     def _wake(self) -> None:
         try:
@@ -65,9 +64,14 @@ class Watcher:
         for offset, following, future in waiting:
             if future.done():
                 continue
-            if closed or visible > offset or (following and visible < offset):
+            if closed or _due(visible, offset, following):
                 future.set_result(not closed)
             else:
                 self._futures.append((offset, following, future))
         if self._futures and not closed:
             self._wanted.set()
+
+
+def _due(visible: int, offset: int, following: bool) -> bool:
+    """Whether the wait for an offset is over when the log ends at ``visible``."""
+    return visible > offset or (following and visible < offset)
