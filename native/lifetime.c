@@ -37,6 +37,7 @@ striate_table *striate_table_new(uint32_t stripe_count, const uint64_t hash_key[
     table->space_count = 1;
     table->max_entries = table->pool_entries = max_entries;
     table->max_bytes = table->pool_bytes = max_bytes;
+    table->duel = STRIATE_DUEL_START;
     table->bounded = max_entries != INT64_MAX || max_bytes != INT64_MAX;
     table->lend_entries = at_least_one(max_entries / stripe_count / 64);
     table->lend_bytes = at_least_one(max_bytes / stripe_count / 64);
