@@ -6,7 +6,7 @@
 
 #define REGION_BYTES (2u << 20)
 /* Blocks that are kept with their memory for what comes next. */
-#define KEPT_BLOCKS 32
+#define KEPT_BLOCKS 64
 
 void striate_arena_init(striate_arena *arena) {
     memset(arena, 0, sizeof *arena);

@@ -1,4 +1,4 @@
-/* Memory of a table: blocks of 64 KiB for chunks and of 8 KiB for segments, cut from regions of 2 MiB.
+/* Memory of a table: blocks of 32 KiB for chunks and of 8 KiB for segments, cut from regions of 2 MiB.
  *
  * Regions are aligned and asked to be huge pages. Random access to a large table otherwise misses the address cache of
  * the processor each time, which costs as much as the memory itself. Blocks that are given back are used again; beyond
@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#define STRIATE_BLOCK_BYTES 65536
+#define STRIATE_BLOCK_BYTES 32768
 #define STRIATE_SMALL_BLOCK_BYTES 8192
 
 typedef struct striate_blocks {

@@ -5,22 +5,75 @@
 
 #include "hashindex.h"
 
-/* Entries compared for each eviction: new entries live in about one part in so many of the cache. */
+/* Entries compared for each eviction. */
 #define SAMPLE 24
-/* Every counter is halved once in this many accesses for each entry. */
-#define AGING_PERIOD 10
+/* One part in so many of a stripe's entries is in the window. */
+#define WINDOW_SHARE 100
+/* Of 64 stripes, 4 always judge by frequency and 4 always by recency. */
+#define LEADERS 16
+#define DUEL_LIMIT 256
+/* The worth of one access just after a halving. */
+#define UNIT 256
+
 #define BLOCK_BYTES 64
+#define COUNTERS 128 /* of four bits, in a block */
+#define ROWS 4
+
+/* ---------------------------------------------------------------- which judgement: set dueling (Qureshi et al., 2007)
+ *
+ * Where popularity lasts, frequency over a long time judges best; where it shifts, what was not asked for lately is
+ * best taken for dead. Some stripes always do the one and some always the other, and the rest follow those that had to
+ * store fewer entries: keys are spread by a hash, so their loads are alike.
+ */
+typedef struct judgement {
+    int32_t sweep;   /* accesses for each entry between two visits to a bucket */
+    int32_t sweeps;  /* visits between two halvings */
+    uint32_t stale;  /* worth of what was not asked for since the last visit but one is shifted right by so much */
+    uint32_t margin; /* by which a new entry must be worth more */
+} judgement;
+
+static const judgement BY_FREQUENCY = {12, 1, 0, 3 * UNIT / 2};
+static const judgement BY_RECENCY = {1, 10, 4, UNIT / 2};
+
+static uint32_t team_of(const striate_stripe *stripe) {
+    return (uint32_t)(stripe - stripe->table->stripes) % LEADERS;
+}
+
+static const judgement *judgement_of(const striate_stripe *stripe) {
+    uint32_t team = team_of(stripe);
+
+    if (stripe->table->stripe_count < LEADERS || team == 0)
+        return &BY_FREQUENCY;
+    if (team == 1 || __atomic_load_n(&stripe->table->duel, __ATOMIC_RELAXED) > 0)
+        return &BY_RECENCY;
+    return &BY_FREQUENCY;
+}
+
+/* A leader had to store a new entry: a point for the other side. */
+static void note_miss(striate_stripe *stripe) {
+    int32_t *duel = &stripe->table->duel;
+    uint32_t team = team_of(stripe);
+
+    if (team == 0 && __atomic_load_n(duel, __ATOMIC_RELAXED) < DUEL_LIMIT)
+        __atomic_fetch_add(duel, 1, __ATOMIC_RELAXED);
+    if (team == 1 && __atomic_load_n(duel, __ATOMIC_RELAXED) > -DUEL_LIMIT)
+        __atomic_fetch_sub(duel, 1, __ATOMIC_RELAXED);
+}
 
 /* ---------------------------------------------------------------- the sketch: what is remembered of absent keys
  *
- * A count-min sketch of four-bit counters, four of them for a hash, all in one cache line.
+ * A count-min sketch whose counters for one hash lie in one cache line. Its blocks are in the order of the home buckets
+ * of the index, so that both are halved at the same time and their frequencies can be compared.
  */
 static uint8_t *block_of(const striate_stripe *stripe, uint64_t hash) {
-    return stripe->sketch + (uint64_t)((hash >> 20) & stripe->sketch_mask) * BLOCK_BYTES;
+    uint64_t home = (hash >> 16) & (STRIATE_SEGMENT_BUCKETS - 1);
+    uint64_t number = (home << stripe->sketch_bits) | ((hash >> 23) & ((1u << stripe->sketch_bits) - 1));
+
+    return stripe->sketch + number * BLOCK_BYTES;
 }
 
 static uint32_t counter_number(uint64_t hash, int row) {
-    return (uint32_t)(((hash ^ hash >> 32) * 0x9E3779B97F4A7C15ull) >> (36 + 7 * row)) & 127;
+    return (uint32_t)(((hash ^ hash >> 32) * 0x9E3779B97F4A7C15ull) >> (36 + 7 * row)) & (COUNTERS - 1);
 }
 
 static uint32_t counter(const uint8_t *block, uint32_t number) {
@@ -30,7 +83,7 @@ static uint32_t counter(const uint8_t *block, uint32_t number) {
 static uint32_t smallest_counter(const uint8_t *block, uint64_t hash) {
     uint32_t smallest = 15;
 
-    for (int row = 0; row < 4; row++) {
+    for (int row = 0; row < ROWS; row++) {
         uint32_t value = counter(block, counter_number(hash, row));
 
         smallest = value < smallest ? value : smallest;
@@ -40,7 +93,7 @@ static uint32_t smallest_counter(const uint8_t *block, uint64_t hash) {
 
 /* Raises the hash's counters to at least `least`. */
 static void raise_counters(uint8_t *block, uint64_t hash, uint32_t least) {
-    for (int row = 0; row < 4; row++) {
+    for (int row = 0; row < ROWS; row++) {
         uint32_t number = counter_number(hash, row);
         uint8_t kept = block[number >> 1] & (number & 1 ? 0x0F : 0xF0);
 
@@ -49,72 +102,160 @@ static void raise_counters(uint8_t *block, uint64_t hash, uint32_t least) {
     }
 }
 
-/* Four bytes for each entry that the stripe has had at once; twice as large, each half knows what the whole knew. */
+/* Two bytes for each entry that the stripe has had at once. Of two blocks made of one, both know what it knew. */
 static void grow_sketch(striate_stripe *stripe) {
-    uint64_t blocks = stripe->sketch ? (uint64_t)stripe->sketch_mask + 1 : 0;
-    uint64_t wanted = blocks ? 2 * blocks : 4;
-    uint8_t *sketch = realloc(stripe->sketch, wanted * BLOCK_BYTES);
+    uint64_t old = stripe->sketch ? (uint64_t)STRIATE_SEGMENT_BUCKETS << stripe->sketch_bits : 0;
+    uint64_t blocks = old ? 2 * old : STRIATE_SEGMENT_BUCKETS;
+    uint8_t *sketch = realloc(stripe->sketch, blocks * BLOCK_BYTES);
 
     if (!sketch)
         return; /* a smaller one judges worse, and that is all */
-    if (blocks)
-        memcpy(sketch + blocks * BLOCK_BYTES, sketch, blocks * BLOCK_BYTES);
-    else
-        memset(sketch, 0, wanted * BLOCK_BYTES);
+    if (!old)
+        memset(sketch, 0, blocks * BLOCK_BYTES);
+    for (uint64_t home = STRIATE_SEGMENT_BUCKETS; old && home--;) {
+        uint64_t bytes = BLOCK_BYTES << stripe->sketch_bits;
+
+        memmove(sketch + 2 * home * bytes, sketch + home * bytes, bytes);
+        memcpy(sketch + (2 * home + 1) * bytes, sketch + 2 * home * bytes, bytes);
+    }
     stripe->sketch = sketch;
-    stripe->sketch_mask = (uint32_t)(wanted - 1);
+    stripe->sketch_bits += old != 0;
 }
 
 uint8_t striate_access_new(striate_stripe *stripe, uint64_t hash, uint8_t flags) {
-    uint8_t access = STRIATE_FRESH | (flags & STRIATE_TAGGED ? STRIATE_ACCESS_TAGGED : 0);
+    uint8_t access = flags & STRIATE_TAGGED ? STRIATE_ACCESS_TAGGED : 0;
     uint32_t known = 1;
 
     if (!stripe->table->bounded)
         return access | 1;
-    if (!stripe->sketch || stripe->entries > ((int64_t)stripe->sketch_mask + 1) * (BLOCK_BYTES / 4))
+    if (!stripe->sketch || stripe->entries >> (12 + stripe->sketch_bits))
         grow_sketch(stripe);
     if (stripe->sketch) {
         known = smallest_counter(block_of(stripe, hash), hash);
         known += known < STRIATE_FREQUENCY;
         raise_counters(block_of(stripe, hash), hash, known);
     }
-    if (stripe->aging_due-- == 0)
-        striate_age(stripe);
-    return (uint8_t)(access | known);
+    note_miss(stripe);
+    striate_aging_clock(stripe);
+    return (uint8_t)(access | STRIATE_IN_WINDOW | STRIATE_RECENT | known);
 }
 
 /* ---------------------------------------------------------------- fading */
 
-static uint64_t halved(uint64_t nibbles) {
-    return nibbles >> 1 & 0x7777777777777777ull;
+/* Eight access bytes at once: what was lately asked for becomes what was before, and frequencies are halved. */
+static void visit_bucket(striate_bucket *bucket, int halve) {
+    uint64_t access;
+
+    memcpy(&access, bucket->access, sizeof access);
+    if (halve)
+        access = (access & 0xF0F0F0F0F0F0F0F0ull) | (access >> 1 & 0x0707070707070707ull);
+    access = (access & 0x3F3F3F3F3F3F3F3Full) | (access & 0x4040404040404040ull) << 1;
+    memcpy(bucket->access, &access, sizeof access);
 }
 
-/* Halves the frequencies of one bucket, and of the share of the sketch that goes with it. */
-void striate_age(striate_stripe *stripe) {
-    striate_bucket *segment;
-    uint32_t place = stripe->aging_place;
-    uint64_t access;
-    uint64_t buckets = (uint64_t)stripe->segments * STRIATE_SEGMENT_BUCKETS;
+static void halve_sketch(striate_stripe *stripe, uint32_t home) {
+    uint64_t bytes = BLOCK_BYTES << stripe->sketch_bits;
+    uint8_t *from = stripe->sketch + home * bytes;
 
-    stripe->aging_due = (uint32_t)(AGING_PERIOD * stripe->entries / (int64_t)(buckets ? buckets : 1));
-    if (!(segment = striate_index_walk(stripe, &place))) {
-        stripe->aging_place = 0;
+    for (uint64_t place = 0; place < bytes; place += 8) {
+        uint64_t nibbles;
+
+        memcpy(&nibbles, from + place, 8);
+        nibbles = nibbles >> 1 & 0x7777777777777777ull;
+        memcpy(from + place, &nibbles, 8);
+    }
+}
+
+/* Visits one bucket: the same of every segment in turn, then what of the sketch goes with it, then the next. */
+void striate_age(striate_stripe *stripe) {
+    const judgement *judgement = judgement_of(stripe);
+    int64_t buckets = (int64_t)stripe->segments * STRIATE_SEGMENT_BUCKETS;
+    striate_bucket *segment = striate_index_walk(stripe, &stripe->aging_place);
+    int halve = stripe->aging_round % (uint32_t)judgement->sweeps == 0;
+
+    stripe->aging_due += 1 + (int32_t)(judgement->sweep * stripe->entries / (buckets ? buckets : 1));
+    if (segment) {
+        visit_bucket(&segment[stripe->aging_bucket], halve);
         return;
     }
-    memcpy(&access, segment[stripe->aging_bucket].access, sizeof access);
-    access = (access & 0xF0F0F0F0F0F0F0F0ull) | (access >> 1 & 0x0707070707070707ull);
-    memcpy(segment[stripe->aging_bucket].access, &access, sizeof access);
+    if (stripe->sketch && halve)
+        halve_sketch(stripe, stripe->aging_bucket);
+    stripe->aging_place = 0;
     if (++stripe->aging_bucket == STRIATE_SEGMENT_BUCKETS) {
         stripe->aging_bucket = 0;
-        stripe->aging_place = place;
+        stripe->aging_round++;
     }
-    if (!stripe->sketch)
-        return;
-    for (uint64_t count = ((uint64_t)stripe->sketch_mask + 1) * (BLOCK_BYTES / 8) / buckets + 1; count; count--) {
-        uint64_t *word = (uint64_t *)stripe->sketch + stripe->sketch_hand;
+}
 
-        *word = halved(*word);
-        stripe->sketch_hand = (stripe->sketch_hand + 1) % ((stripe->sketch_mask + 1) * (BLOCK_BYTES / 8));
+/* ---------------------------------------------------------------- the window: a ring of references */
+
+static striate_place place_of(striate_stripe *stripe, uint32_t ref) {
+    striate_entry *entry = striate_entry_at(stripe, ref);
+    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+    striate_place place;
+
+    key.hash = striate_table_hash(stripe->table, key.bytes, key.size, key.space);
+    striate_stripe_find(stripe, &key, &place);
+    return place;
+}
+
+static uint8_t *access_at(striate_place place) {
+    return &place.bucket->access[place.slot];
+}
+
+/* Takes the oldest entry out of the window; the caller clears its bit, or removes it. */
+static striate_place window_pop(striate_stripe *stripe) {
+    uint32_t ref = 0;
+
+    while (!ref && stripe->window_count) {
+        ref = stripe->window[stripe->window_start];
+        stripe->window_start = (stripe->window_start + 1) % stripe->window_capacity;
+        stripe->window_count--;
+    }
+    return ref ? place_of(stripe, ref) : (striate_place){NULL, NULL, 0};
+}
+
+static uint32_t window_wanted(const striate_stripe *stripe) {
+    return (uint32_t)(stripe->entries / WINDOW_SHARE) + 1;
+}
+
+static int grow_window(striate_stripe *stripe) {
+    uint32_t capacity = stripe->window_capacity ? 2 * stripe->window_capacity : 16;
+    uint32_t *window = malloc(capacity * sizeof *window);
+
+    if (!window)
+        return 0;
+    for (uint32_t number = 0; number < stripe->window_count; number++)
+        window[number] = stripe->window[(stripe->window_start + number) % stripe->window_capacity];
+    free(stripe->window);
+    stripe->window = window;
+    stripe->window_start = 0;
+    stripe->window_capacity = capacity;
+    return 1;
+}
+
+void striate_window_add(striate_stripe *stripe, uint32_t ref) {
+    if (!stripe->table->bounded)
+        return;
+    while (stripe->window_count >= window_wanted(stripe)) {
+        striate_place place = window_pop(stripe);
+
+        if (place.bucket)
+            *access_at(place) &= (uint8_t)~STRIATE_IN_WINDOW;
+    }
+    if (stripe->window_count == stripe->window_capacity && !grow_window(stripe)) {
+        *access_at(place_of(stripe, ref)) &= (uint8_t)~STRIATE_IN_WINDOW;
+        return;
+    }
+    stripe->window[(stripe->window_start + stripe->window_count++) % stripe->window_capacity] = ref;
+}
+
+void striate_window_replace(striate_stripe *stripe, uint32_t ref, uint32_t new_ref) {
+    for (uint32_t number = 0; number < stripe->window_count; number++) {
+        uint32_t *place = &stripe->window[(stripe->window_start + number) % stripe->window_capacity];
+
+        if (*place == ref)
+            *place = new_ref;
     }
 }
 
@@ -140,120 +281,87 @@ static striate_bucket *next_bucket(striate_stripe *stripe, striate_bucket **segm
     return bucket;
 }
 
-/* The less, the sooner it goes. */
-static uint32_t worth_of(uint8_t access) {
-    return 2u * (access & STRIATE_FREQUENCY) + !(access & STRIATE_FRESH);
+/* What one access is worth in a bucket: the longer ago the bucket was halved, the less. At a steady rate of accesses a
+ * frequency doubles between two halvings; divided by that it stands still. */
+static uint32_t access_worth(const striate_stripe *stripe, const judgement *judgement, striate_place place) {
+    uint32_t number = (uint32_t)(place.bucket - place.segment);
+    uint32_t sweeps = (uint32_t)judgement->sweeps;
+    uint32_t since = (stripe->aging_round + sweeps - (number >= stripe->aging_bucket)) % sweeps;
+    uint32_t whole = STRIATE_SEGMENT_BUCKETS * sweeps;
+
+    since = since * STRIATE_SEGMENT_BUCKETS + ((stripe->aging_bucket - number) & (STRIATE_SEGMENT_BUCKETS - 1));
+    return UNIT * whole / (whole + since);
 }
 
-static striate_place find_victim(striate_stripe *stripe, uint32_t protected_ref) {
-    striate_place victim = {NULL, NULL, 0};
+/* What an entry outside the window is worth. The margin is for being there: else an endless loop of keys, all equally
+ * frequent, would drive each other out. */
+static uint32_t worth_of(uint8_t access, uint32_t each, const judgement *judgement) {
+    uint32_t worth = (access & STRIATE_FREQUENCY) * each;
+
+    if (judgement->stale && !(access & (STRIATE_RECENT | STRIATE_BEFORE)))
+        return worth >> judgement->stale;
+    return worth + judgement->margin;
+}
+
+/* The entry of least worth among some outside the window; its worth, or UINT32_MAX where there is none. */
+static uint32_t find_victim(striate_stripe *stripe, uint32_t protected_ref, striate_place *victim) {
+    const judgement *judgement = judgement_of(stripe);
     uint32_t least = UINT32_MAX;
     uint32_t seen = 0;
 
     for (uint64_t left = (uint64_t)stripe->segments * STRIATE_SEGMENT_BUCKETS; left && seen < SAMPLE; left--) {
-        striate_bucket *segment;
-        striate_bucket *bucket = next_bucket(stripe, &segment);
+        striate_place place;
+        uint32_t each;
 
-        for (uint32_t slot = 0; slot < STRIATE_SLOTS; slot++) {
-            if (!bucket->ref[slot] || bucket->ref[slot] == protected_ref)
+        place.bucket = next_bucket(stripe, &place.segment);
+        each = access_worth(stripe, judgement, place);
+        for (place.slot = 0; place.slot < STRIATE_SLOTS; place.slot++) {
+            uint8_t access = *access_at(place);
+            uint32_t ref = place.bucket->ref[place.slot];
+
+            if (!ref || ref == protected_ref || access & STRIATE_IN_WINDOW)
                 continue;
             seen++;
-            if (worth_of(bucket->access[slot]) < least) {
-                least = worth_of(bucket->access[slot]);
-                victim = (striate_place){bucket, segment, slot};
+            if (worth_of(access, each, judgement) < least) {
+                least = worth_of(access, each, judgement);
+                *victim = place;
             }
         }
     }
-    return victim;
+    return least;
+}
+
+static void evict(striate_stripe *stripe, striate_place place) {
+    striate_entry *entry = striate_entry_at(stripe, place.bucket->ref[place.slot]);
+    uint64_t hash;
+
+    if (stripe->sketch) {
+        hash = striate_table_hash(stripe->table, striate_entry_key(entry), entry->key_size, entry->space);
+        raise_counters(block_of(stripe, hash), hash, *access_at(place) & STRIATE_FREQUENCY);
+    }
+    striate_stripe_remove(stripe, place, STRIATE_EVICTED);
 }
 
 int striate_evict_one(striate_stripe *stripe, uint32_t protected_ref) {
-    striate_place victim = find_victim(stripe, protected_ref);
-    striate_entry *entry;
-    uint64_t hash;
+    striate_place victim = {NULL, NULL, 0};
+    uint32_t least = find_victim(stripe, protected_ref, &victim);
 
+    while (!victim.bucket || stripe->window_count >= window_wanted(stripe)) {
+        striate_place candidate = window_pop(stripe);
+        uint32_t worth;
+
+        if (!candidate.bucket)
+            break;
+        *access_at(candidate) &= (uint8_t)~STRIATE_IN_WINDOW;
+        if (candidate.bucket->ref[candidate.slot] == protected_ref)
+            continue;
+        worth = (*access_at(candidate) & STRIATE_FREQUENCY) * access_worth(stripe, judgement_of(stripe), candidate);
+        if (worth <= least)
+            victim = candidate;
+        break;
+    }
     if (!victim.bucket)
         return 0;
-    entry = striate_entry_at(stripe, victim.bucket->ref[victim.slot]);
-    if (stripe->sketch) {
-        hash = striate_table_hash(stripe->table, striate_entry_key(entry), entry->key_size, entry->space);
-        raise_counters(block_of(stripe, hash), hash, victim.bucket->access[victim.slot] & STRIATE_FREQUENCY);
-    }
-    striate_stripe_remove(stripe, victim, STRIATE_EVICTED);
+    evict(stripe, victim);
     return 1;
-}
-
-/* ---------------------------------------------------------------- bounds
- *
- * The table's pool lends entries and bytes to its stripes, some at a time, so that they need not meet at one counter.
- * What is lent and used never exceeds the bounds.
- */
-static int64_t borrow(int64_t *pool, int64_t least, int64_t wanted) {
-    int64_t left = __atomic_load_n(pool, __ATOMIC_RELAXED);
-    int64_t taken;
-
-    do {
-        taken = left < wanted ? left : wanted;
-        if (taken < least)
-            return 0;
-    } while (!__atomic_compare_exchange_n(pool, &left, left - taken, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    return taken;
-}
-
-static int have(int64_t *spare, int64_t *pool, int64_t wanted, int64_t lend) {
-    int64_t missing = wanted - *spare;
-
-    if (missing > 0)
-        *spare += borrow(pool, missing, missing > lend ? missing : lend);
-    return *spare >= wanted;
-}
-
-int striate_reserve(striate_stripe *stripe, int64_t entries, int64_t bytes, uint32_t protected_ref) {
-    striate_table *table = stripe->table;
-
-    if (!table->bounded)
-        return 0;
-    if (bytes > table->max_bytes)
-        return STRIATE_NO_ROOM;
-    while (!have(&stripe->spare_entries, &table->pool_entries, entries, table->lend_entries) ||
-           !have(&stripe->spare_bytes, &table->pool_bytes, bytes, table->lend_bytes))
-        if (!striate_evict_one(stripe, protected_ref))
-            return STRIATE_SHORT;
-    return 0;
-}
-
-static void give_back(int64_t *spare, int64_t *pool, int64_t lend) {
-    if (*spare > 2 * lend) {
-        __atomic_fetch_add(pool, *spare - lend, __ATOMIC_RELAXED);
-        *spare = lend;
-    }
-}
-
-void striate_return_spare(striate_stripe *stripe) {
-    striate_table *table = stripe->table;
-
-    if (!table->bounded)
-        return;
-    give_back(&stripe->spare_entries, &table->pool_entries, table->lend_entries);
-    give_back(&stripe->spare_bytes, &table->pool_bytes, table->lend_bytes);
-}
-
-int striate_table_make_room(striate_table *table, int64_t bytes) {
-    if (bytes > table->max_bytes)
-        return STRIATE_NO_ROOM;
-    for (uint64_t idle = 0; idle < table->stripe_count;) {
-        int32_t number = __atomic_fetch_add(&table->room_hand, 1, __ATOMIC_RELAXED);
-        striate_stripe *stripe = striate_lock(table, (uint32_t)number & (table->stripe_count - 1));
-        int evicted = striate_evict_one(stripe, 0);
-
-        __atomic_fetch_add(&table->pool_entries, stripe->spare_entries, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&table->pool_bytes, stripe->spare_bytes, __ATOMIC_RELAXED);
-        stripe->spare_entries = stripe->spare_bytes = 0;
-        striate_unlock(stripe);
-        if (__atomic_load_n(&table->pool_entries, __ATOMIC_RELAXED) >= 1 &&
-            __atomic_load_n(&table->pool_bytes, __ATOMIC_RELAXED) >= bytes)
-            return 0;
-        idle = evicted ? 0 : idle + 1;
-    }
-    return STRIATE_NO_ROOM;
 }

@@ -37,6 +37,7 @@ striate_table *striate_table_new(uint32_t stripe_count, const uint64_t hash_key[
     table->space_count = 1;
     table->max_entries = table->pool_entries = max_entries;
     table->max_bytes = table->pool_bytes = max_bytes;
+    table->duel = STRIATE_DUEL_START;
     table->bounded = max_entries != INT64_MAX || max_bytes != INT64_MAX;
     table->lend_entries = at_least_one(max_entries / stripe_count / 64);
     table->lend_bytes = at_least_one(max_bytes / stripe_count / 64);
@@ -75,6 +76,7 @@ void striate_table_free(striate_table *table) {
         free(stripe->counts);
         free(stripe->wheel);
         free(stripe->sketch);
+        free(stripe->window);
         pthread_mutex_destroy(&stripe->lock);
     }
     forget_removed(table);
@@ -94,7 +96,8 @@ static int64_t clear_stripe(striate_stripe *stripe) {
     free(stripe->sketch);
     stripe->wheel = NULL;
     stripe->sketch = NULL;
-    stripe->sketch_mask = stripe->sketch_hand = stripe->aging_due = stripe->timed = 0;
+    stripe->sketch_bits = stripe->timed = stripe->window_start = stripe->window_count = 0;
+    stripe->aging_due = 0;
     stripe->hand_place = stripe->hand_bucket = stripe->aging_place = stripe->aging_bucket = 0;
     for (uint32_t space = 0; space < table->space_count; space++) {
         stripe->counts[space].deletions += (uint64_t)stripe->counts[space].entries;
@@ -173,7 +176,8 @@ int64_t striate_table_memory(striate_table *table) {
                            stripe->segments * STRIATE_SEGMENT_BUCKETS * sizeof(striate_bucket));
         bytes += stripe->slab.allocated_bytes + (stripe->directory ? 8ll << stripe->depth : 0);
         bytes += stripe->wheel ? (int64_t)sizeof *stripe->wheel : 0;
-        bytes += stripe->sketch ? ((int64_t)stripe->sketch_mask + 1) * 64 : 0;
+        bytes += stripe->sketch ? (64ll * STRIATE_SEGMENT_BUCKETS) << stripe->sketch_bits : 0;
+        bytes += 4ll * stripe->window_capacity;
         striate_unlock(stripe);
     }
     return bytes;

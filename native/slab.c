@@ -84,11 +84,11 @@ static void give_number(striate_slab *slab, uint32_t number) {
     slab->free_number = number;
 }
 
-/* The first chunks of a class are small, so that a small cache does not take 64 KiB for each size of entry. */
+/* The first chunks of a class are small, so that a small cache does not take 32 KiB for each size of entry. */
 static uint32_t chunk_capacity(const striate_slab *slab, uint32_t kind) {
     uint32_t cell = class_units(kind) * STRIATE_UNIT_BYTES;
     uint32_t count = slab->class_chunks[kind];
-    uint32_t bytes = count >= 4 ? STRIATE_CHUNK_BYTES : 4096u << count;
+    uint32_t bytes = count >= 3 ? STRIATE_CHUNK_BYTES : 4096u << count;
 
     if (bytes < 4 * cell)
         bytes = 4 * cell;

@@ -12,9 +12,9 @@
 #include "arena.h"
 
 #define STRIATE_UNIT_BYTES 8
-#define STRIATE_CHUNK_BITS 13 /* 8192 units: 64 KiB */
+#define STRIATE_CHUNK_BITS 12 /* 4096 units: 32 KiB */
 #define STRIATE_CHUNK_BYTES (STRIATE_UNIT_BYTES << STRIATE_CHUNK_BITS)
-#define STRIATE_MAX_CHUNKS (1u << 18)
+#define STRIATE_MAX_CHUNKS (1u << 19)
 #define STRIATE_MAX_CELL_BYTES 8192
 #define STRIATE_CLASSES 72
 #define STRIATE_LARGE STRIATE_CLASSES /* the class of a chunk that is one cell */

@@ -70,6 +70,7 @@ static int put_new(striate_stripe *stripe, const striate_key *key, uint32_t valu
         return status;
     }
     account(stripe, key->space, 1, cost);
+    striate_window_add(stripe, ref);
     stripe->counts[key->space].insertions++;
     return 0;
 }
@@ -96,6 +97,8 @@ static int put_over(striate_stripe *stripe, const striate_key *key, uint32_t val
         if (!ref)
             return STRIATE_NO_MEMORY;
         drop_cell(stripe, old_ref);
+        if (place->bucket->access[place->slot] & STRIATE_IN_WINDOW)
+            striate_window_replace(stripe, old_ref, ref);
         place->bucket->ref[place->slot] = ref;
         account(stripe, key->space, 0, growth);
     }
@@ -128,6 +131,8 @@ void striate_stripe_remove(striate_stripe *stripe, striate_place place, int reas
     counts->expirations += reason == STRIATE_EXPIRED;
     counts->deletions += reason == STRIATE_DELETED;
     account(stripe, entry->space, -1, -cost_of(striate_entry_bytes(entry)));
+    if (place.bucket->access[place.slot] & STRIATE_IN_WINDOW)
+        striate_window_replace(stripe, ref, 0);
     striate_index_empty(place.segment, place.bucket, place.slot);
     drop_cell(stripe, ref);
     striate_return_spare(stripe);

@@ -103,14 +103,17 @@ typedef struct striate_stripe {
     struct striate_table *table;
     struct striate_wheel *wheel; /* NULL until the first timer */
     uint8_t *sketch;
-    uint32_t sketch_mask, aging_due;
+    uint32_t sketch_bits;
+    int32_t aging_due; /* accesses until the next bucket fades */
     int64_t spare_entries, spare_bytes; /* borrowed from the table's pool and not yet used */
     striate_slab slab;
     int64_t entries, bytes; /* what the bounds are about; over all namespaces */
     uint32_t segments;
-    uint32_t sketch_hand;
     uint32_t hand_place, hand_bucket; /* eviction.c */
     uint32_t aging_place, aging_bucket;
+    uint32_t aging_round;
+    uint32_t *window;
+    uint32_t window_start, window_count, window_capacity;
 } __attribute__((aligned(128))) striate_stripe;
 
 /* A removed entry that listeners are to be told of. */
@@ -132,7 +135,7 @@ typedef struct striate_table {
     int64_t pool_entries, pool_bytes; /* atomic: not lent to any stripe */
     int64_t lend_entries, lend_bytes; /* how much a stripe borrows at once */
     int32_t bounded;
-    int32_t policy;
+    int32_t duel; /* atomic: above 0, judge by recency; eviction.c */
     int32_t timed; /* atomic: set for good by the first entry with a timer */
     int32_t room_hand; /* atomic: the stripe make_room begins at */
     /* listeners: newest first, under its own lock, which is taken inside a stripe's */

@@ -7,7 +7,7 @@ from striate.errors import InvalidArgumentError
 cdef enum:
     MOST_STRIPES = 64
     # A stripe with fewer entries than that judges badly what to evict.
-    ENTRIES_PER_STRIPE = 1024
+    ENTRIES_PER_STRIPE = 512
     BYTES_PER_STRIPE = 262144
 
 
