@@ -9,11 +9,16 @@
 /* Expired entries that a change drops on its way. */
 #define EXPIRE_AT_ONCE 4
 
+/* A state of a key, and the version of the record that made it so; the spot's own is 0 where that was a deletion. */
+typedef struct state {
+    uint64_t since;
+    striate_spot spot;
+} state;
+
 /* What an entry of `settling` has for its value; its version is that of the key's latest record. */
 typedef struct settled {
-    uint64_t version;
-    uint32_t position;
-} __attribute__((packed)) settled;
+    state on_disk, on_its_way;
+} settled;
 
 striate_keyindex *striate_keyindex_new(uint64_t number, const uint64_t hash_key[2], int with_settling) {
     striate_keyindex *index = calloc(1, sizeof *index);
@@ -103,23 +108,27 @@ striate_spot striate_keyindex_latest(striate_keyindex *index, const striate_key 
     return entry && !is_over(entry, now) ? spot_of(entry) : (striate_spot){0, 0};
 }
 
-/* Whether readers must not see the key's latest record yet; then what they see instead. */
-int striate_is_settling(striate_keyindex *index, const striate_key *key, uint64_t durable, striate_spot *before) {
+int striate_settled_spot(striate_entry *entry, uint64_t durable, striate_spot *seen) {
+    settled states;
+
+    if (entry->version <= durable)
+        return 0;
+    memcpy(&states, striate_entry_value(entry), sizeof states);
+    *seen = states.on_its_way.since <= durable ? states.on_its_way.spot : states.on_disk.spot;
+    return 1;
+}
+
+int striate_is_settling(striate_keyindex *index, const striate_key *key, uint64_t durable, striate_spot *seen) {
     striate_key own = *key;
     striate_stripe *stripe;
     striate_place place;
     striate_entry *entry;
-    settled state;
-    int settling = 0;
+    int settling;
 
     own.hash = striate_table_hash(index->settling, key->bytes, key->size, 0);
     stripe = striate_lock(index->settling, 0);
     entry = striate_stripe_find(stripe, &own, &place);
-    if (entry && entry->version > durable) {
-        memcpy(&state, striate_entry_value(entry), sizeof state);
-        *before = (striate_spot){state.version, state.position};
-        settling = 1;
-    }
+    settling = entry && striate_settled_spot(entry, durable, seen);
     striate_unlock(stripe);
     return settling;
 }
@@ -150,11 +159,18 @@ int striate_change_check(striate_change *change, int64_t now) {
 
 /* ---------------------------------------------------------------- changing */
 
-/* Remembers, for readers, the state before a record that is not durable yet. */
-static int settle(striate_keyindex *index, const striate_key *key, uint64_t version, striate_spot before,
-                  uint64_t durable) {
+/* The latest of three states, which ascend, that is not later than a version. */
+static state latest_until(uint64_t version, const state states[3]) {
+    return states[2].since <= version ? states[2] : states[1].since <= version ? states[1] : states[0];
+}
+
+/* Remembers, for readers, the states before a record that is not durable yet. `latest` is where the key's record was
+ * until now. */
+static int settle(striate_keyindex *index, const striate_key *key, uint64_t version, striate_spot latest,
+                  const striate_horizon *horizon) {
     striate_key own = *key;
-    settled state = {before.version, before.position};
+    state states[3] = {{0, latest}, {0, latest}, {0, latest}};
+    settled kept;
     striate_stripe *stripe;
     striate_place place;
     striate_entry *entry;
@@ -163,12 +179,18 @@ static int settle(striate_keyindex *index, const striate_key *key, uint64_t vers
     own.hash = striate_table_hash(index->settling, key->bytes, key->size, 0);
     stripe = striate_lock(index->settling, 0);
     entry = striate_stripe_find(stripe, &own, &place);
-    /* What readers see does not change while the records since are all on their way. */
-    if (entry && entry->version > durable)
-        memcpy(&state, striate_entry_value(entry), sizeof state);
-    status = striate_stripe_put(stripe, &own, sizeof state, 0, 0, &place, &entry);
+    if (entry && entry->version > horizon->durable) {
+        memcpy(&kept, striate_entry_value(entry), sizeof kept);
+        states[0] = kept.on_disk;
+        states[1] = kept.on_its_way;
+        states[2].since = entry->version;
+    }
+    kept.on_disk = latest_until(horizon->durable, states);
+    kept.on_its_way =
+        latest_until(horizon->target > horizon->durable ? horizon->target : horizon->durable, states);
+    status = striate_stripe_put(stripe, &own, sizeof kept, 0, 0, &place, &entry);
     if (status == 0) {
-        memcpy(striate_entry_value(entry), &state, sizeof state);
+        memcpy(striate_entry_value(entry), &kept, sizeof kept);
         entry->version = version;
     }
     striate_unlock(stripe);
@@ -208,7 +230,7 @@ int striate_keyindex_load(striate_keyindex *index, const striate_key *key, stria
     return 0;
 }
 
-int striate_change_apply(striate_change *change, int64_t now, uint64_t durable) {
+int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon) {
     striate_keyindex *index = change->index;
     striate_stripe *stripe = stripe_of(index, &change->key);
     striate_place place;
@@ -218,7 +240,7 @@ int striate_change_apply(striate_change *change, int64_t now, uint64_t durable) 
     __atomic_fetch_add(&index->changes, 1, __ATOMIC_SEQ_CST);
     if (index->settling)
         status = settle(index, &change->key, change->after.version, entry ? spot_of(entry) : (striate_spot){0, 0},
-                        durable);
+                        horizon);
     if (status != 0)
         return status;
     if (!change->removes)

@@ -1,8 +1,10 @@
 /* The index of a durable table: key → offset and place of its latest record in the log.
  *
  * Two striped tables. `latest` has what the log holds, durable or not. `settling` is there at "power" durability only:
- * for keys whose latest record may not be on disk yet it has what readers see until then, the state before. Its entry
- * of a key is believed only while that record is not durable; then it is left over, and swept now and then.
+ * for keys whose latest record may not be on disk yet it has what readers see until then. That is two states before the
+ * latest: the one that is on disk, and the one that the sync under way will put there. (Others before the latest never
+ * become visible, because what is durable moves from the beginning of one sync to the beginning of the next.) An entry
+ * is believed only while the latest record is not durable; then it is left over, and swept now and then.
  *
  * Locks: the stripes of `latest`, in ascending order of index number and stripe; inside them the log's write lock; and
  * inside all the lock of `settling`, which has one stripe. A change holds the stripe from before the record is appended
@@ -73,11 +75,18 @@ striate_spot striate_keyindex_latest(striate_keyindex *index, const striate_key 
 /* What a reader sees when records below `durable` are on disk. Expired ones too: the record itself says so. */
 striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key *key, uint64_t durable);
 /* Whether readers do not see the key's latest record yet; then what they see instead. */
-int striate_is_settling(striate_keyindex *index, const striate_key *key, uint64_t durable, striate_spot *before);
+int striate_is_settling(striate_keyindex *index, const striate_key *key, uint64_t durable, striate_spot *seen);
+/* The same by an entry of `settling`, under its lock. */
+int striate_settled_spot(striate_entry *entry, uint64_t durable, striate_spot *seen);
 /* STRIATE_DONE, or why not: STRIATE_ABSENT, STRIATE_PRESENT, STRIATE_CHANGED. */
 int striate_change_check(striate_change *change, int64_t now);
+/* How far the disk has the log, as versions, at the moment of an append: what is durable, and what will be once the
+ * sync under way has ended. */
+typedef struct striate_horizon {
+    uint64_t durable, target;
+} striate_horizon;
 /* Takes in that the change's record is in the log. 0 or STRIATE_NO_MEMORY. */
-int striate_change_apply(striate_change *change, int64_t now, uint64_t durable);
+int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon);
 /* The state of a key as it was read from a log, whatever was before; for opening. `spot` 0: none. */
 int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,
                           int64_t now);

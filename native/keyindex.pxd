@@ -32,6 +32,9 @@ cdef extern from "keyindex.h" nogil:
         striate_spot after
         uint8_t condition
         uint8_t removes
+    ctypedef struct striate_horizon:
+        uint64_t durable
+        uint64_t target
     ctypedef struct striate_hold:
         striate_keyindex *index
         uint64_t stripes
@@ -56,7 +59,7 @@ cdef extern from "keyindex.h" nogil:
     striate_spot striate_keyindex_latest(striate_keyindex *index, const striate_key *key, int64_t now)
     striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key *key, uint64_t durable)
     int striate_change_check(striate_change *change, int64_t now)
-    int striate_change_apply(striate_change *change, int64_t now, uint64_t durable)
+    int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon)
     int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,
                               int64_t now)
     int striate_keyindex_wants_sweep(const striate_keyindex *index)

@@ -72,9 +72,8 @@ static int visit_leaving(void *context, striate_stripe *stripe, striate_entry *e
     striate_spot spot;
 
     (void)stripe;
-    memcpy(&spot.version, striate_entry_value(entry), 8);
-    memcpy(&spot.position, striate_entry_value(entry) + 8, 4);
-    if (!walk->no_memory && entry->version > walk->durable && spot.version && has_prefix(walk, entry))
+    if (!walk->no_memory && has_prefix(walk, entry) && striate_settled_spot(entry, walk->durable, &spot) &&
+        spot.version)
         note(walk, entry, spot, STRIATE_NEVER);
     return STRIATE_VISIT_KEEP;
 }

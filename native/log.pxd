@@ -44,6 +44,7 @@ cdef class LogCore(LogReader):
     cdef uint64_t written_next                # one past the last offset written; read anywhere
     cdef uint64_t last_timestamp_us
     cdef uint64_t appends
+    cdef uint64_t sync_target                 # where the latest sync began: durable_next once it has ended
     cdef stage *room                          # where batches are made
 
     # guarded by sync_lock

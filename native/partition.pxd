@@ -7,7 +7,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from striate._native.frame cimport frame_view, record_input
-from striate._native.keyindex cimport striate_change, striate_hold, striate_keyindex, striate_spot
+from striate._native.keyindex cimport striate_change, striate_hold, striate_horizon, striate_keyindex, striate_spot
 from striate._native.log cimport LogCore
 from striate._native.segment cimport Segment
 
@@ -35,6 +35,7 @@ cdef struct work:
     int64_t record_count
     int64_t size_bytes                # of the frames, at most
     int64_t now                       # ns since the epoch
+    striate_horizon horizon           # at the append
     int64_t failed                    # the condition that did not hold: a change, or change_count + a watch
 
 

@@ -118,7 +118,6 @@ cdef class Partition:
         return status
 
     cdef int attempt_locked(self, work *job, bint wait) noexcept nogil:
-        cdef uint64_t durable = self.durable()
         cdef int64_t number
         cdef int status
         for number in range(job.change_count):
@@ -137,7 +136,7 @@ cdef class Partition:
             return status
         for number in range(job.change_count):
             if job.changes[number].record >= 0:
-                status = striate_change_apply(&job.changes[number], job.now, durable)
+                status = striate_change_apply(&job.changes[number], job.now, &job.horizon)
                 if status != 0:
                     self.poisoned = True
                     return STATUS_NO_MEMORY
@@ -159,6 +158,8 @@ cdef class Partition:
         status = self.log.append_locked(job.records, job.record_count, job.size_bytes)
         if status == 0:
             first = job.records[0].timestamp_us
+            # The next sync to begin has these records.
+            job.horizon.target, job.horizon.durable = self.log.sync_target, self.durable()
             # Copied under the lock: behind it the segment may be sealed and its index put away.
             pairs = self.log.active.index.pairs + 2 * count
             for number in range(job.change_count):

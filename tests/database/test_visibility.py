@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,9 +60,7 @@ def test_a_new_value_is_seen_when_it_is_durable(db: striate.Database, table: str
     assert seen(table, keys) == [None, b"4", b"3", None, None]
 
 
-def test_a_state_that_became_durable_replaces_the_one_before(
-    db: striate.Database, table: striate.Table[bytes]
-) -> None:
+def test_a_state_that_became_durable_replaces_the_one_before(db: striate.Database, table: striate.Table[bytes]) -> None:
     table._write_nowait(b"a", b"1")
     db.sync()
     table._write_nowait(b"a", b"2")
@@ -107,3 +107,46 @@ def test_a_reading_transaction_ends_when_what_it_read_is_durable(
     with db.transaction() as tx:
         assert b"c" not in tx[table]
     assert db.log.durable_offset >= version, "the absent key may have been a deletion on its way"
+
+
+def test_what_a_sync_under_way_will_make_visible(db: striate.Database, table: striate.Table[bytes]) -> None:
+    """A key that is written again while a sync runs: once that has ended, readers see what it covered, and not the
+    state before. ``x`` is written whenever a ``y`` is, and more often, so it is never behind."""
+    names = [b"y%d" % i for i in range(500)]
+    table.set_many(dict.fromkeys([b"x", *names], b"0"))
+    stop = threading.Event()
+    problems: list[object] = []
+
+    def sync() -> None:
+        while not stop.is_set():
+            db.sync()
+
+    def read() -> None:
+        before = 0
+        while not stop.is_set():
+            x, *ys = map(int, table.get_many([b"x", *names], b"0"))
+            y = max(ys)
+            if not before <= y <= x:
+                problems.append((before, y, x))
+                return
+            before = y
+
+    threads = [threading.Thread(target=sync), threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        number = 1
+        enough = db.log._counters[1] + 200
+        while db.log._counters[1] < enough and not problems:
+            table._set_many_nowait({b"x": b"%d" % number, names[number % 500]: b"%d" % number})
+            table._set_many_nowait({b"x": b"%d" % (number + 1), b"z": b""})
+            table._write_nowait(b"x", b"%d" % (number + 2))
+            number += 3
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not problems

@@ -23,33 +23,45 @@ def name(number: int) -> bytes:
     return b"account %d" % number
 
 
+class Worker:
+    """One thread's transfers: each is planned, and then tried until it is committed."""
+
+    def __init__(self, db: striate.Database, seed: str, thread: int) -> None:
+        self.balances, self.journal, self.counts = db.table("balances"), db.table("journal"), db.table("counts")
+        self.chance = random.Random(f"{seed} {thread}")
+        self.own = b"%s %d" % (seed.encode(), thread)
+        self.line = self.before = b""
+
+    def plan(self, step: int) -> None:
+        self.step = step
+        self.source, self.target = self.chance.sample(range(ACCOUNTS), 2)
+        self.amount = self.chance.randrange(50)
+        self.line = b"%d %d %d" % (self.source, self.target, self.amount)
+        self.padding = b" " * self.chance.choice([0, 0, 500])
+
+    def transfer(self, tx: striate.Transaction) -> None:
+        balances, journal = tx[self.balances], tx[self.journal]
+        balances[name(self.source)] = b"%d" % (int(balances.get(name(self.source), START)) - self.amount)
+        balances[name(self.target)] = b"%d" % (int(balances.get(name(self.target), START)) + self.amount)
+        journal[b"%s %d" % (self.own, self.step)] = self.line + self.padding
+        tx[self.counts][self.own] = b"%d" % (self.step + 1)
+        if self.step % 3 == 2:
+            # Something is taken away in each third.
+            del journal[b"%s %d" % (self.own, self.step - 1)]
+            journal[b"%s %d merged" % (self.own, self.step - 1)] = self.before
+
+
 def run(path: Path, seed: str, durability: Any, thread_count: int) -> None:
     os.write(1, b"opening\n")
     with striate.open(path, durability, segment_bytes=65536) as db:
         os.write(1, b"open\n")
-        balances, journal, counts = db.table("balances"), db.table("journal"), db.table("counts")
 
         def work(thread: int) -> None:
-            chance = random.Random(f"{seed} {thread}")
-            own = b"%s %d" % (seed.encode(), thread)
+            worker = Worker(db, seed, thread)
             for step in range(1_000_000):
-                source, target = chance.sample(range(ACCOUNTS), 2)
-                amount = chance.randrange(50)
-
-                def transfer(tx: striate.Transaction) -> None:
-                    before = int(tx[balances].get(name(source), START))
-                    tx[balances][name(source)] = b"%d" % (before - amount)
-                    tx[balances][name(target)] = b"%d" % (int(tx[balances].get(name(target), START)) + amount)
-                    line = b"%d %d %d" % (source, target, amount)
-                    tx[journal].set(b"%s %d" % (own, step), line + b" " * chance.choice([0, 0, 500]))
-                    tx[counts][own] = b"%d" % (step + 1)
-                    if step % 3 == 2:
-                        # Something is taken away in each third.
-                        del tx[journal][b"%s %d" % (own, step - 1)]
-                        tx[journal].set(b"%s %d merged" % (own, step - 1), line_before[0])
-
-                db.transact(transfer, retries=100_000)
-                line_before = [b"%d %d %d" % (source, target, amount)]
+                worker.plan(step)
+                db.transact(worker.transfer, retries=100_000)
+                worker.before = worker.line
                 os.write(1, b"done %d %d\n" % (thread, step))
 
         threads = [threading.Thread(target=work, args=(thread,)) for thread in range(thread_count)]

@@ -1,7 +1,7 @@
 """Tables and transactions for asyncio: :class:`AsyncDatabase`.
 
-The same engine as :class:`striate.Database`. Work is done in the calling task, as it is memory copies; only the wait for
-the disk is awaited.
+The same engine as :class:`striate.Database`. Work is done in the calling task, as it is memory copies; only the wait
+for the disk is awaited.
 """
 
 from __future__ import annotations

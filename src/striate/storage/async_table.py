@@ -155,5 +155,3 @@ class AsyncTable(Generic[V]):
         """Remove all keys; see :meth:`striate.Table.clear`."""
         self._table._clear_nowait()
         await self._wait()
-
-
