@@ -252,6 +252,15 @@ int striate_change_apply(striate_change *change, int64_t now, const striate_hori
     return status;
 }
 
+void striate_keyindex_move(striate_keyindex *index, const striate_key *key, striate_spot spot) {
+    striate_place place;
+    striate_entry *entry = striate_stripe_find(stripe_of(index, key), key, &place);
+
+    /* States that settle have theirs found by offset: they are few and short-lived. */
+    if (entry && entry->version == spot.version)
+        memcpy(striate_entry_value(entry), &spot.position, sizeof spot.position);
+}
+
 /* ---------------------------------------------------------------- sweeping */
 
 static int is_left_over(void *context, striate_stripe *stripe, striate_entry *entry) {

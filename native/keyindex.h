@@ -91,6 +91,9 @@ int striate_change_apply(striate_change *change, int64_t now, const striate_hori
 int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,
                           int64_t now);
 
+/* The record of that version, if it is still the latest, is at another place now. */
+void striate_keyindex_move(striate_keyindex *index, const striate_key *key, striate_spot spot);
+
 /* Drops what is left over in `settling`. No lock may be held. */
 void striate_keyindex_sweep(striate_keyindex *index, uint64_t durable);
 int striate_keyindex_wants_sweep(const striate_keyindex *index);

@@ -62,6 +62,7 @@ cdef extern from "keyindex.h" nogil:
     int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon)
     int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,
                               int64_t now)
+    void striate_keyindex_move(striate_keyindex *index, const striate_key *key, striate_spot spot)
     int striate_keyindex_wants_sweep(const striate_keyindex *index)
     void striate_keyindex_sweep(striate_keyindex *index, uint64_t durable)
     striate_stripe *striate_try_stripe(striate_table *table, uint32_t stripe)

@@ -16,7 +16,7 @@ def durability(request: pytest.FixtureRequest) -> Durability:
 
 @pytest.fixture
 def db(tmp_path: Path, durability: Durability) -> Iterator[striate.Database]:
-    with striate.open(tmp_path / "db", durability, segment_bytes=1 << 20) as database:
+    with striate.open(tmp_path / "db", durability, segment_bytes=1 << 20, compaction_interval_s=None) as database:
         yield database
 
 

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from striate._native.partition import Partition, View
@@ -21,13 +21,18 @@ from striate.errors import (
     InvalidTypeError,
     NotADatabaseError,
     OptionMismatchError,
+    PathExistsError,
+    StorageError,
 )
-from striate.storage.arguments import absolute_path, integer
+from striate.storage import hints
+from striate.storage.arguments import absolute_path, check_progress, integer
 from striate.storage.codecs import Codec, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
+from striate.storage.segment_list import OPEN
 from striate.storage.table import Table
+from striate.storage.table_compaction import Compactor, StoppedError, compact
 from striate.storage.transaction import Transaction
-from striate.types import Durability, RecoveryReport
+from striate.types import CompactionResult, Durability, RecoveryReport, SnapshotInfo, VerifyReport
 
 if TYPE_CHECKING:
     from striate._native.io import Disk
@@ -35,8 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOG = "log"
-HINTS = "hints"
-_MAX_VIEWS = 0xFFFFFFFF
+_MAX_VIEWS = 0xFFFFFFFE
 _MAX_NAME_BYTES = 1024
 DEFAULT_RETRIES = 100
 
@@ -52,6 +56,8 @@ class Database:
         segment_bytes: size at which a file of the log ends and the next begins.
         sync_interval_ms: time between syncs at ``"process"`` durability.
         clock: gives the time in microseconds since the epoch, in place of the system's clock.
+        compaction_interval_s: seconds between looks for segments of which little counts any more; ``None``: only
+            :meth:`compact` does.
 
     Raises:
         LogLockedError: another process, or this one, has it open. NotADatabaseError: the directory holds other things.
@@ -68,6 +74,7 @@ class Database:
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         sync_interval_ms: int = DEFAULT_SYNC_INTERVAL_MS,
         clock: Callable[[], int] | None = None,
+        compaction_interval_s: float | None = 10.0,
         _disk: Disk | None = None,
     ) -> None:
         self._path = absolute_path(path, "path")
@@ -85,8 +92,19 @@ class Database:
             self._catalog: dict[str, dict[str, Any]] = {}
             self._naming = threading.Lock()
             self._retrying = threading.Lock()
+            self._pausing = threading.Lock()
+            self._going_on = threading.Event()
+            self._going_on.set()
             self._next_view = 1
-            self._partition._take_in(self._log.lowest_offset, self._on_catalog)
+            self._compactor: Compactor | None = None
+            self._paused = False
+            start, catalog = hints.load(self._log, self._partition, self._path)
+            for name, entry in json.loads(catalog or b"{}").items():
+                self._on_catalog(name.encode(), json.dumps(entry).encode())
+            self._loaded = start
+            self._partition._take_in(start, self._on_catalog)
+            if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
+                self._compactor = Compactor(self, compaction_interval_s)
         except BaseException:
             self._log.close()
             raise
@@ -222,13 +240,100 @@ class Database:
         """What opening the log found."""
         return self._log.recovery
 
+    # ------------------------------------------------------------ upkeep
+
+    def compact(
+        self, *, live_below: float = 2.0, progress: Callable[[int, int], None] | None = None
+    ) -> CompactionResult:
+        """Write segments anew without what does not count any more. Reads and writes go on.
+
+        Args:
+            live_below: only segments of which less than this part still counts; by default all, the active one too.
+            progress: called with ``(bytes done, bytes in all)``.
+
+        A crash leaves the segments as they were or as they are wanted. A background thread does this for segments of
+        which less than half counts.
+        """
+        check_progress(progress)
+        if isinstance(live_below, bool) or not isinstance(live_below, (int, float)):
+            raise InvalidTypeError("live_below", "a number", type(live_below))
+        self._log._raise_unless_open()
+        return compact(self, live_below, progress)
+
+    @contextlib.contextmanager
+    def compaction_paused(self) -> Iterator[None]:
+        """Within the ``with`` block no background compaction begins, and one that runs waits for its end."""
+        with self._pausing:
+            self._paused = True
+            self._going_on.clear()
+            try:
+                yield
+            finally:
+                self._paused = False
+                self._going_on.set()
+
+    def _pace(self) -> None:
+        """Called by compaction between pieces: waits while it is paused."""
+        compactor = self._compactor
+        if compactor is None or not compactor.is_current():
+            return
+        while not self._going_on.wait(0.1):
+            if compactor.stopping:
+                break
+        if compactor.stopping:
+            raise StoppedError
+
+    def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
+        """Copy the database as it is now, every checksum verified, into a new directory; reads and writes go on.
+
+        The copy is a database. Raises as :meth:`striate.Log.snapshot`; then nothing is left of the copy.
+        """
+        target = absolute_path(path, "path")
+        if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
+            raise PathExistsError(target)
+        return self._log.snapshot(os.path.join(target, LOG))
+
+    @classmethod
+    def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> Database:
+        """Copy a snapshot, every checksum verified, into a new directory and open it.
+
+        Args:
+            snapshot: directory made by :meth:`snapshot`. path: new or empty directory. options: as for the class.
+        """
+        source, target = absolute_path(snapshot, "snapshot"), absolute_path(path, "path")
+        if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
+            raise PathExistsError(target)
+        Log.restore(os.path.join(source, LOG), os.path.join(target, LOG)).close()
+        return cls(target, **options)
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+        """Read and check every byte of the log; see :meth:`striate.Log.verify`."""
+        return self._log.verify(progress)
+
     def sync(self) -> None:
         """Make everything written so far durable; at ``"power"`` it is already."""
         self._log.sync()
 
     def close(self) -> None:
-        """Make everything durable and let the next one open it. Again: nothing happens."""
-        self._log.close()
+        """Make everything durable and let the next one open it, quickly. Again: nothing happens."""
+        if self.closed:
+            return
+        try:
+            if self._log._is_ours():
+                if self._compactor is not None:
+                    self._compactor.stop()
+                self._save_hints()
+        finally:
+            self._log.close()
+
+    def _save_hints(self) -> None:
+        """Let the next opening be quick; where that fails, it is slow."""
+        there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
+        if self._log._state != OPEN or there:
+            return
+        with contextlib.suppress(OSError, StorageError), self._log._maintenance, self._log._exclusive():
+            self._log._quiesce()
+            hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
 
     def __enter__(self) -> Database:
         self._log._check_usable()
@@ -251,6 +356,6 @@ def _check_directory(path: str) -> None:
     """A directory for a database is new, empty, or has nothing but its parts."""
     if not os.path.isdir(path):
         return
-    others = sorted(set(os.listdir(path)) - {LOG, HINTS})
+    others = sorted(set(os.listdir(path)) - {LOG, hints.NAME, hints.NAME + ".new"})
     if others:
         raise NotADatabaseError(path, others[0])
