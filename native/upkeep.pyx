@@ -199,6 +199,14 @@ def count_current(Partition partition not None, Segment segment not None, uint32
     return current, looked
 
 
+def begins_with_view(Segment segment not None):
+    """Whether the first record of a segment is of a view: only a database writes such."""
+    cdef frame_view view
+    cdef uint32_t number = 0
+    cdef uint32_t flags = 0
+    return segment.store.read(STORE_HEADER_BYTES, &view) == 0 and view_extension(&view, &number, &flags)
+
+
 # ---------------------------------------------------------------- hints
 
 def dump_entries(View view not None, uint64_t cursor):

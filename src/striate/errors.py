@@ -19,6 +19,7 @@ __all__ = [
     "CorruptRecordError",
     "CorruptSegmentError",
     "DamagedLogError",
+    "DatabaseLogError",
     "DiskError",
     "DiskFullError",
     "EntryTooLargeError",
@@ -313,6 +314,14 @@ class NotADatabaseError(UsageError):
         super().__init__(f"{path} is not a database: it holds {found}", hint="give a new or empty directory")
         self.path = path
         self.found = found
+
+
+class DatabaseLogError(UsageError):
+    """The log belongs to a database: keys of several tables are in it, which must not be taken for one another."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is the log of a database", hint="use Database.compact(), or `striate db compact`")
+        self.path = path
 
 
 class ConflictError(UsageError):

@@ -225,6 +225,18 @@ def test_the_background_thread_compacts(tmp_path: Path) -> None:
         assert db._compactor is not None and db._compactor.error is None
 
 
+def test_the_log_of_a_database_is_not_compacted_as_a_log(tmp_path: Path) -> None:
+    with striate.open(tmp_path / "db", **OPTIONS) as db:
+        db.table("a")[b"key"] = b"1"
+        db.table("b")[b"key"] = b"2"
+        with pytest.raises(striate.DatabaseLogError):
+            db.log.compact()
+    with striate.Log(tmp_path / "db" / "log") as log, pytest.raises(striate.DatabaseLogError):
+        log.compact()
+    with striate.open(tmp_path / "db", **OPTIONS) as db:
+        assert db.table("a")[b"key"] == b"1" and db.table("b")[b"key"] == b"2"
+
+
 # ------------------------------------------------------------ snapshots
 
 
