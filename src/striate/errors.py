@@ -45,6 +45,7 @@ __all__ = [
     "StrayFileError",
     "StriateError",
     "SyncFailedError",
+    "TableNotFoundError",
     "TransactionClosedError",
     "UnknownVersionError",
     "UsageError",
@@ -338,6 +339,15 @@ class ConflictError(UsageError):
         super().__init__(f"another transaction has changed {what}")
         self.path = path
         self.key = key
+
+
+class TableNotFoundError(UsageError, LookupError):
+    """The database has no such table."""
+
+    def __init__(self, path: str, name: str) -> None:
+        super().__init__(f"{path} has no table {_shown(name)}")
+        self.path = path
+        self.name = name
 
 
 class TransactionClosedError(UsageError):

@@ -23,6 +23,7 @@ from striate.errors import (
     OptionMismatchError,
     PathExistsError,
     StorageError,
+    TableNotFoundError,
 )
 from striate.storage import hints
 from striate.storage.arguments import absolute_path, check_progress, integer
@@ -163,6 +164,19 @@ class Database:
         for option, value in options.items():
             if known["options"].get(option) != value:
                 raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
+
+    def stored(self, name: str) -> Table[bytes]:
+        """A table as the bytes that are stored, whatever its codec: for tools.
+
+        Raises:
+            TableNotFoundError: there is none of that name.
+        """
+        known = self._catalog.get(name)
+        if known is None or known["kind"] != "table":
+            raise TableNotFoundError(self._path, name)
+        with self._naming:
+            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
+        return Table(view, None, True)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
