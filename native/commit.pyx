@@ -45,7 +45,7 @@ cdef class Commit:
         change.index = table.index
         change.key.hash = striate_table_hash(table.index.latest, change.key.bytes, change.key.size, 0)
         change.condition, change.expected = <uint8_t>condition, expected
-        change.deadline, change.record, change.removes = STRIATE_NEVER, -1, False
+        change.deadline, change.record, change.removes, change.alone = STRIATE_NEVER, -1, False, False
         self.held.append(key)
         self.tables.append(table)
         self.count += 1

@@ -298,7 +298,7 @@ cdef class TableCore:
         change.key.hash = striate_table_hash(self.index.latest, key.bytes, key.size, 0)
         change.condition, change.expected = <uint8_t>condition, expected
         change.deadline, change.record = deadline, 0
-        change.removes = record.kind == KIND_TOMBSTONE
+        change.removes, change.alone = record.kind == KIND_TOMBSTONE, True
         record.key, record.key_size = key.bytes, key.size
         hold.index, hold.stripes = self.index, striate_hold_of(self.index, change.key.hash)
         memset(&job, 0, sizeof(job))
@@ -326,7 +326,8 @@ cdef class TableCore:
 
         With ``"power"`` durability it is on disk when this returns. Thread-safe.
         """
-        cdef int64_t version = self.write(key, value, self._end_of(ttl), STRIATE_MUST_NOTHING, 0)
+        cdef uint64_t end = 0 if ttl is None else end_of(ttl, self._partition.now_ns())
+        cdef int64_t version = self.write(key, value, end, STRIATE_MUST_NOTHING, 0)
         self.wait()
         return version
 

@@ -144,7 +144,9 @@ striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key
 }
 
 int striate_change_check(striate_change *change, int64_t now) {
-    change->before = striate_keyindex_latest(change->index, &change->key, now);
+    striate_entry *entry = striate_stripe_find(stripe_of(change->index, &change->key), &change->key, &change->place);
+
+    change->before = entry && !is_over(entry, now) ? spot_of(entry) : (striate_spot){0, 0};
     switch (change->condition) {
     case STRIATE_MUST_BE_ABSENT:
         return change->before.version ? STRIATE_PRESENT : STRIATE_DONE;
@@ -233,10 +235,14 @@ int striate_keyindex_load(striate_keyindex *index, const striate_key *key, stria
 int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon) {
     striate_keyindex *index = change->index;
     striate_stripe *stripe = stripe_of(index, &change->key);
-    striate_place place;
-    striate_entry *entry = striate_stripe_find(stripe, &change->key, &place);
+    striate_place place = change->place;
+    striate_entry *entry;
     int status = 0;
 
+    if (change->alone)
+        entry = place.bucket ? striate_entry_at(stripe, place.bucket->ref[place.slot]) : NULL;
+    else
+        entry = striate_stripe_find(stripe, &change->key, &place);
     __atomic_fetch_add(&index->changes, 1, __ATOMIC_SEQ_CST);
     if (index->settling)
         status = settle(index, &change->key, change->after.version, entry ? spot_of(entry) : (striate_spot){0, 0},

@@ -45,6 +45,8 @@ typedef struct striate_change {
     striate_spot after;   /* of its record, once that is appended */
     uint8_t condition;    /* STRIATE_MUST_… */
     uint8_t removes;
+    uint8_t alone;        /* no other change is applied with it: what the check found is still there */
+    striate_place place;  /* what the check found */
 } striate_change;
 
 enum { STRIATE_MUST_NOTHING = 0, STRIATE_MUST_BE_ABSENT = 1, STRIATE_MUST_BE_PRESENT = 2, STRIATE_MUST_EQUAL = 3 };

@@ -32,6 +32,7 @@ cdef extern from "keyindex.h" nogil:
         striate_spot after
         uint8_t condition
         uint8_t removes
+        uint8_t alone
     ctypedef struct striate_horizon:
         uint64_t durable
         uint64_t target
