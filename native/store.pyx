@@ -214,6 +214,8 @@ cdef class Store:
         foot.checksum = header_checksum(&foot, sizeof(foot))
         if self.written + FOOTER_BYTES > self.allocated:
             return STATUS_GROW
+        # Also where it stands already: after a failed sync the page cache may show what the disk lacks, and only
+        # what is stored again is written again.
         self.disk.table.store(self.disk.table.context, self.memory + self.written, &foot, sizeof(foot))
         return 0
 

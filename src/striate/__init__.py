@@ -28,6 +28,7 @@ from striate.types import (
 )
 
 if TYPE_CHECKING:
+    from striate.storage import history
     from striate.storage.async_database import AsyncDatabase, AsyncTransaction, aopen
     from striate.storage.async_log import AsyncLog
     from striate.storage.async_table import AsyncTable
@@ -66,6 +67,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "VerifyReport",
     "aopen",
     "errors",
+    "history",
     "open",
     *errors.__all__,
 ]
@@ -82,6 +84,7 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "Table": "striate.storage.table",
         "Transaction": "striate.storage.transaction",
         "aopen": "striate.storage.async_database",
+        "history": "striate.storage.history",
         "open": "striate.storage.database",
     }
 
@@ -91,6 +94,7 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        found = getattr(import_module(_LATER[name]), name)
+        module = import_module(_LATER[name])
+        found = getattr(module, name, module)
         globals()[name] = found
         return found
