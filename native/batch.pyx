@@ -80,6 +80,8 @@ cdef class Batch:
             raise InvalidTypeError("keys", "a sequence of bytes or str, or an array", type(keys)) from None
         if view.ndim != 1 or not view.c_contiguous:
             raise InvalidArgumentError("keys", "a contiguous array of one dimension", keys)
+        if view.format[-1] not in "sbBhHiIlLqQfd?":
+            raise InvalidTypeError("keys", "an array of bytes or numbers", type(keys))
         size, text = view.itemsize, view.format.endswith("s")
         if size > STRIATE_MAX_KEY_BYTES:
             raise KeyTooLargeError(size, STRIATE_MAX_KEY_BYTES)

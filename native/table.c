@@ -79,8 +79,9 @@ static int put_over(striate_stripe *stripe, const striate_key *key, uint32_t val
                     uint32_t tag_count, uint64_t bytes, striate_place *place) {
     uint32_t old_ref = place->bucket->ref[place->slot];
     striate_entry *old = striate_entry_at(stripe, old_ref);
-    int64_t growth = cost_of(bytes) - cost_of(striate_entry_bytes(old));
     uint8_t parts = STRIATE_TIMED | STRIATE_IDLE | STRIATE_TAGGED;
+    uint64_t old_bytes = striate_entry_bytes(old);
+    int64_t growth = bytes == old_bytes ? 0 : cost_of(bytes) - cost_of(old_bytes);
     uint32_t ref;
     int status;
 

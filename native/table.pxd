@@ -164,3 +164,4 @@ cdef extern from "access.h" nogil:
 # Owns a table. Caches and their namespaces share one.
 cdef class StripedTable:
     cdef striate_table *table
+    cdef object __weakref__

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from striate.storage.async_log import AsyncLog
     from striate.storage.cache import Cache
     from striate.storage.codecs import PickleCodec
+    from striate.storage.memoize import arguments_key, method_key
 
 __version__ = "0.1.0"
 
@@ -53,7 +54,9 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "SegmentInfo",
     "SnapshotInfo",
     "VerifyReport",
+    "arguments_key",
     "errors",
+    "method_key",
     *errors.__all__,
 ]
 
@@ -62,6 +65,8 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "AsyncLog": "striate.storage.async_log",
         "Cache": "striate.storage.cache",
         "PickleCodec": "striate.storage.codecs",
+        "arguments_key": "striate.storage.memoize",
+        "method_key": "striate.storage.memoize",
     }
 
     def __getattr__(name: str) -> type:

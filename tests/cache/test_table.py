@@ -89,7 +89,7 @@ def test_a_full_bucket_spills_and_is_found_again(rng: random.Random) -> None:
 def test_walking_meets_what_stays_exactly_once_while_others_come_and_go(rng: random.Random) -> None:
     cache = Cache(stripes=4)
     staying = {b"stays %d" % number for number in range(5_000)}
-    cache.set_many({key: b"" for key in staying})
+    cache.set_many(dict.fromkeys(staying, b""))
     met: list[bytes] = []
     for step, key in enumerate(cache):
         met.append(key)
