@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "changes.h"
 #include "eviction.h"
 #include "hashindex.h"
 #include "wheel.h"
@@ -126,8 +127,11 @@ void striate_stripe_remove(striate_stripe *stripe, striate_place place, int reas
     striate_entry *entry = striate_entry_at(stripe, ref);
     striate_counts *counts = &stripe->counts[entry->space];
 
-    if (__atomic_load_n(&stripe->table->reports, __ATOMIC_RELAXED) && reason != STRIATE_DELETED)
-        striate_report(stripe, entry, reason);
+    if (striate_is_watched(stripe->table)) {
+        striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+
+        striate_change_publish(stripe->table, striate_change_new(&key, entry, 0), reason);
+    }
     counts->evictions += reason == STRIATE_EVICTED;
     counts->expirations += reason == STRIATE_EXPIRED;
     counts->deletions += reason == STRIATE_DELETED;

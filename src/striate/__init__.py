@@ -15,6 +15,7 @@ from striate.storage.columnar import RecordBatch, RecordBatches
 from striate.storage.info import SegmentInfo
 from striate.storage.log import Log
 from striate.types import (
+    CacheChange,
     CacheStats,
     CompactionResult,
     LogStats,
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "AsyncLog",
     "Cache",
+    "CacheChange",
     "CacheStats",
     "CompactionResult",
     "Log",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "access.h"
+#include "changes.h"
 
 #define KEYS 4096
 #define BATCH 64
@@ -15,6 +16,11 @@
 static striate_table *table;
 static int64_t clock_now = 1; /* atomic */
 static uint64_t steps;
+
+static void fail(const char *text) {
+    fprintf(stderr, "%s\n", text);
+    abort();
+}
 
 static uint64_t next_random(uint64_t *state) {
     *state ^= *state << 13;
@@ -32,10 +38,8 @@ static void make_key(uint64_t number, char text[24], striate_key *key) {
 
 static void check(const char *value, uint64_t size, uint64_t number) {
     for (uint64_t place = 0; place < size; place++)
-        if (value[place] != (char)('a' + number % 26)) {
-            fprintf(stderr, "a value of another key\n");
-            abort();
-        }
+        if (value[place] != (char)('a' + number % 26))
+            fail("a value of another key");
 }
 
 static void set_one(uint64_t number, uint64_t random, int64_t now) {
@@ -49,7 +53,7 @@ static void set_one(uint64_t number, uint64_t random, int64_t now) {
     memset(value, (char)('a' + number % 26), sizeof value);
     options.mode = (int32_t)(random >> 8 & 1);
     if (striate_set(table, &key, value, (uint32_t)(random >> 16) % sizeof value, now, &options, &version) < 0)
-        abort();
+        fail("set was refused");
 }
 
 static void get_one(uint64_t number, int64_t now) {
@@ -80,9 +84,9 @@ static void many(uint64_t *state, int64_t now) {
     }
     striate_sort_items(table, items, BATCH, order);
     if (striate_set_many(table, items, BATCH, order, now, &options) != 0)
-        abort();
+        fail("set_many was refused");
     if (striate_get_many(table, items, BATCH, order, now, &output) != 0)
-        abort();
+        fail("get_many was refused");
     for (int place = 0; place < BATCH; place++)
         if (items[place].status == STRIATE_DONE)
             check(output.bytes + items[place].start, items[place].size, numbers[place]);
@@ -97,12 +101,17 @@ static int visitor(void *context, striate_stripe *stripe, striate_entry *entry) 
 
 static void walk(uint64_t *cursor, int64_t now) {
     uint64_t seen = 0;
-    striate_counts counts;
 
+    int64_t lost;
+    striate_change *change = striate_table_take_changes(table, &lost);
+
+    while (change) {
+        striate_change *next = change->next;
+
+        free(change);
+        change = next;
+    }
     striate_table_visit(table, cursor, visitor, &seen);
-    striate_table_counts(table, -1, &counts);
-    if (counts.entries > table->max_entries || counts.bytes > table->max_bytes)
-        abort();
     for (uint32_t number = 0; number < table->stripe_count; number++) {
         striate_stripe *stripe = striate_lock(table, number);
 
@@ -168,6 +177,22 @@ static void *work(void *argument) {
     return NULL;
 }
 
+/* With nobody at work the figures must add up: what was lent or is used is all there is. */
+static void check_figures(void) {
+    int64_t entries = table->pool_entries, bytes = table->pool_bytes;
+    striate_counts counts;
+
+    for (uint32_t number = 0; number < table->stripe_count; number++) {
+        entries += table->stripes[number].spare_entries + table->stripes[number].entries;
+        bytes += table->stripes[number].spare_bytes + table->stripes[number].bytes;
+    }
+    striate_table_counts(table, -1, &counts);
+    if (entries != table->max_entries || bytes != table->max_bytes)
+        fail("the loans do not add up");
+    if (counts.entries > table->max_entries || counts.bytes > table->max_bytes)
+        fail("a bound was passed");
+}
+
 int main(int count, char **arguments) {
     uint64_t hash_key[2] = {1, 2};
     pthread_t threads[64];
@@ -183,6 +208,7 @@ int main(int count, char **arguments) {
             return 2;
     for (int number = 0; number < thread_count; number++)
         pthread_join(threads[number], NULL);
+    check_figures();
     striate_table_free(table);
     puts("done");
     return 0;

@@ -28,6 +28,7 @@ _MAX_BOUND = 1 << 60
 _MAX_STRIPES = 1024
 
 if TYPE_CHECKING:
+    from striate.storage.changes import Changes
     from striate.storage.memoize import Memoized, Tags
 
     _Base = CacheCore
@@ -210,6 +211,16 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
             return memoize(self, function, ttl=ttl, stale=stale, key=key, tags=tags, name=name)
         return lambda wanted: memoize(self, wanted, ttl=ttl, stale=stale, key=key, tags=tags, name=name)
 
+    def changes(self, limit: int = 1024) -> Changes:
+        """Listen: what is created, replaced, patched, deleted, expired or evicted here from now on.
+
+        At most ``limit`` changes wait for this listener; a slow one is told how many it missed. Without a listener
+        nothing is kept. Namespaces are told apart: this is about the cache's, or the namespace's, own keys.
+        """
+        from striate.storage.changes import Changes
+
+        return Changes(self.striped, self.space, limit, self.decode_stored)
+
     # ---------------------------------------------------------------- figures
 
     def expire(self) -> int:
@@ -268,7 +279,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def clear(self) -> None:
         """Drop all entries of this cache; those of its namespaces stay, as do the statistics."""
-        if self.space == 0 and not self._names:
+        if self.space == 0 and not self._names and self.striped.hub is None:  # else each is told, or stays
             self.striped.clear()
         else:
             scan.discard_prefix(self.striped, self.space, self.time_ns(), b"")
