@@ -92,6 +92,8 @@ static int put_over(striate_stripe *stripe, const striate_key *key, uint32_t val
         if (flags & STRIATE_TAGGED)
             *striate_entry_tag_count(old) = tag_count;
     } else {
+        if (cost_of(bytes) > stripe->table->max_bytes)
+            return STRIATE_NO_ROOM;
         status = growth > 0 ? striate_reserve(stripe, 0, growth, old_ref) : 0;
         if (status != 0)
             return status;

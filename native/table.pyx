@@ -11,7 +11,7 @@ cdef extern from "platform.h" nogil:
     uint32_t striate_load_u32(const uint32_t *word)
 
 cdef enum:
-    MOST_STRIPES = 64
+    MOST_STRIPES = 32
     # A stripe with fewer entries than that judges badly what to evict.
     ENTRIES_PER_STRIPE = 512
     BYTES_PER_STRIPE = 131072

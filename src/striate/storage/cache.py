@@ -54,7 +54,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         type: what a msgspec codec decodes to and checks, for example a dataclass.
         compress_from: values of at least so many bytes are compressed (zlib, level 1) where that makes them smaller.
         clock: gives nanoseconds that never decrease, for tests; ``None``: the system's monotonic clock.
-        stripes: how many locks the table has, a power of two; ``None``: by its bounds, at most 64.
+        stripes: how many locks the table has, a power of two; ``None``: by its bounds, at most 32.
         hash_key: 16 secret bytes for the hash of keys; ``None``: random.
     """
 
