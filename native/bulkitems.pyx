@@ -22,8 +22,8 @@ from striate.errors import InvalidArgumentError, InvalidTypeError, KeyTooLargeEr
 cdef tuple ARRAY_FORMATS = tuple("sbBhHiIlLqQfd?")
 
 
-cdef class Batch:
-    """See batch.pxd."""
+cdef class BulkItems:
+    """See bulkitems.pxd."""
 
     def __dealloc__(self):
         cdef uint32_t number
