@@ -16,7 +16,9 @@
 #define POLYNOMIAL 0x82F63B78u /* reflected: bit 31 - i stands for x^i */
 
 striate_crc32c_function *striate_crc32c_implementation = striate_crc32c_portable;
+striate_crc32c_frame_function *striate_crc32c_frame_implementation = striate_crc32c_frame_portable;
 striate_crc32c_frames_function *striate_crc32c_frames_implementation = striate_crc32c_frames_portable;
+striate_crc32c_seal_function *striate_crc32c_seal_implementation = striate_crc32c_seal_portable;
 int striate_crc32c_hardware = 0;
 
 static inline uint64_t load_u64(const uint8_t *bytes) {
@@ -80,6 +82,10 @@ uint32_t striate_crc32c_portable(uint32_t crc, const void *data, size_t size) {
 
 /* ---------------------------------------------------------------- frames */
 
+uint32_t striate_crc32c_frame_portable(uint32_t seed, const void *header, const void *payload, size_t size) {
+    return striate_crc32c_extend(striate_crc32c_extend(seed, header, STRIATE_FRAME_COVERED), payload, size);
+}
+
 /* What a checksum covers: the header behind it, and the payload. */
 struct covered {
     const uint8_t *bytes;
@@ -114,6 +120,31 @@ int64_t striate_crc32c_frames_portable(const char *segment, int64_t position, in
            striate_crc32c_extend(seed, frame.bytes, frame.size) == checksum_of(frame))
         position += frame_size(frame);
     return position;
+}
+
+/* The frame at `position` of frames that are known to be whole. */
+static inline struct covered frame_at(char *frames, size_t position) {
+    struct covered frame = {(const uint8_t *)frames + position + 4, 0};
+
+    frame.size = (size_t)load_u32(frame.bytes) + STRIATE_FRAME_HEADER - 4;
+    return frame;
+}
+
+static inline uint32_t seal(char *frames, size_t position, uint32_t checksum, uint32_t chain) {
+    memcpy(frames + position, &checksum, sizeof checksum);
+    return striate_crc32c_u32(chain, checksum);
+}
+
+uint32_t striate_crc32c_seal_portable(char *frames, size_t size, uint32_t seed, uint32_t chain) {
+    size_t position = 0;
+
+    while (position < size) {
+        struct covered frame = frame_at(frames, position);
+
+        chain = seal(frames, position, striate_crc32c_extend(seed, frame.bytes, frame.size), chain);
+        position += (size_t)frame_size(frame);
+    }
+    return chain;
 }
 
 /* ---------------------------------------------------------------- x86-64: SSE4.2 and PCLMULQDQ
@@ -191,15 +222,12 @@ HARDWARE static inline uint32_t extend_tail(uint32_t state, const uint8_t *bytes
     return state;
 }
 
-HARDWARE static uint32_t extend_x86(uint32_t crc, const void *data, size_t size) {
-    const uint8_t *bytes = data;
+HARDWARE static inline uint32_t extend_state(uint64_t state, const uint8_t *bytes, size_t size) {
     size_t odd = size & 7;
     size_t words = size / 8;
-    uint64_t state = ~crc;
 
-    state &= 0xFFFFFFFFu;
     if (words == 0)
-        return ~extend_tail((uint32_t)state, bytes, size);
+        return extend_tail((uint32_t)state, bytes, size);
     if (odd) {
         /* The odd bytes go first, as one word behind zeros (zeros leave a state of 0 as it is), with the
          * state XORed into the message's first four bytes; what of these lies in the next word is XORed back
@@ -223,7 +251,20 @@ HARDWARE static uint32_t extend_x86(uint32_t crc, const void *data, size_t size)
     }
     for (; words > 0; words--, bytes += 8)
         state = _mm_crc32_u64(state, load_u64(bytes));
-    return ~(uint32_t)state;
+    return (uint32_t)state;
+}
+
+HARDWARE static uint32_t extend_x86(uint32_t crc, const void *data, size_t size) {
+    return ~extend_state((uint32_t)~crc, data, size);
+}
+
+HARDWARE static uint32_t frame_x86(uint32_t seed, const void *header, const void *payload, size_t size) {
+    const uint8_t *bytes = header;
+    uint64_t state = _mm_crc32_u32(~seed, load_u32(bytes));
+
+    state = _mm_crc32_u64(state, load_u64(bytes + 4));
+    state = _mm_crc32_u64(state, load_u64(bytes + 12));
+    return ~extend_state(state, payload, size);
 }
 
 /* Memory is asked for this far ahead of the frames being checked, and so much of it: three of 128-byte values.
@@ -231,19 +272,47 @@ HARDWARE static uint32_t extend_x86(uint32_t crc, const void *data, size_t size)
 #define PREFETCH_DISTANCE 2048
 #define PREFETCH_BYTES 512
 
-/* The end of a frame, behind the words that it had in common with others; `done` is 4 more than a multiple of
- * eight, so that whole words may be read up to the padding. */
-HARDWARE static inline int finishes_right(uint64_t state, struct covered frame, size_t done) {
+/* The states of three frames behind the bytes that all of them have; their number is 4 more than a multiple of
+ * sixteen, so that the words are aligned. */
+struct three {
+    uint64_t a, b, c;
+    size_t done;
+};
+
+HARDWARE static inline struct three extend_three_frames(uint32_t seed, struct covered a, struct covered b,
+                                                        struct covered c) {
+    size_t common = a.size < b.size ? a.size : b.size;
+    struct three states;
+    size_t i;
+
+    common = common < c.size ? common : c.size;
+    states.a = _mm_crc32_u32(~seed, load_u32(a.bytes));
+    states.b = _mm_crc32_u32(~seed, load_u32(b.bytes));
+    states.c = _mm_crc32_u32(~seed, load_u32(c.bytes));
+    for (i = 4; i + 16 <= common; i += 16) {
+        states.a = _mm_crc32_u64(states.a, load_u64(a.bytes + i));
+        states.b = _mm_crc32_u64(states.b, load_u64(b.bytes + i));
+        states.c = _mm_crc32_u64(states.c, load_u64(c.bytes + i));
+        states.a = _mm_crc32_u64(states.a, load_u64(a.bytes + i + 8));
+        states.b = _mm_crc32_u64(states.b, load_u64(b.bytes + i + 8));
+        states.c = _mm_crc32_u64(states.c, load_u64(c.bytes + i + 8));
+    }
+    states.done = i;
+    return states;
+}
+
+/* The checksum of a frame from its state behind `done` bytes. Whole words may be read up to the padding. */
+HARDWARE static inline uint32_t finish(uint64_t state, struct covered frame, size_t done) {
     const uint8_t *bytes = frame.bytes + done;
     size_t left = frame.size - done;
 
     if (left >= 8 * SPLIT_WORDS)
-        return extend_x86(~(uint32_t)state, bytes, left) == checksum_of(frame);
+        return extend_x86(~(uint32_t)state, bytes, left);
     for (; left >= 8; left -= 8, bytes += 8)
         state = _mm_crc32_u64(state, load_u64(bytes));
     if (left > 0)
         state = _mm_crc32_u64(0, (load_u64(bytes) ^ state) << (64 - 8 * left)) ^ (state >> (8 * left));
-    return ~(uint32_t)state == checksum_of(frame);
+    return ~(uint32_t)state;
 }
 
 HARDWARE static int64_t frames_x86(const char *segment, int64_t position, int64_t limit, uint32_t seed) {
@@ -253,10 +322,9 @@ HARDWARE static int64_t frames_x86(const char *segment, int64_t position, int64_
     while (position < until && claim(segment, position, limit, &a)) {
         int64_t behind_a = position + frame_size(a);
         int64_t behind_b;
-        size_t common, i;
-        uint64_t state_a, state_b, state_c;
+        struct three states;
 
-        for (i = 0; i < PREFETCH_BYTES; i += 64)
+        for (size_t i = 0; i < PREFETCH_BYTES; i += 64)
             __builtin_prefetch(a.bytes + PREFETCH_DISTANCE + i);
         if (!claim(segment, behind_a, limit, &b) || !claim(segment, behind_b = behind_a + frame_size(b), limit, &c)) {
             if (extend_x86(seed, a.bytes, a.size) != checksum_of(a))
@@ -264,29 +332,41 @@ HARDWARE static int64_t frames_x86(const char *segment, int64_t position, int64_
             position = behind_a;
             continue;
         }
-        common = a.size < b.size ? a.size : b.size;
-        common = common < c.size ? common : c.size;
-        /* Four bytes first: then the words are aligned. */
-        state_a = _mm_crc32_u32(~seed, load_u32(a.bytes));
-        state_b = _mm_crc32_u32(~seed, load_u32(b.bytes));
-        state_c = _mm_crc32_u32(~seed, load_u32(c.bytes));
-        for (i = 4; i + 16 <= common; i += 16) {
-            state_a = _mm_crc32_u64(state_a, load_u64(a.bytes + i));
-            state_b = _mm_crc32_u64(state_b, load_u64(b.bytes + i));
-            state_c = _mm_crc32_u64(state_c, load_u64(c.bytes + i));
-            state_a = _mm_crc32_u64(state_a, load_u64(a.bytes + i + 8));
-            state_b = _mm_crc32_u64(state_b, load_u64(b.bytes + i + 8));
-            state_c = _mm_crc32_u64(state_c, load_u64(c.bytes + i + 8));
-        }
-        if (!finishes_right(state_a, a, i))
+        states = extend_three_frames(seed, a, b, c);
+        if (finish(states.a, a, states.done) != checksum_of(a))
             return position;
-        if (!finishes_right(state_b, b, i))
+        if (finish(states.b, b, states.done) != checksum_of(b))
             return behind_a;
-        if (!finishes_right(state_c, c, i))
+        if (finish(states.c, c, states.done) != checksum_of(c))
             return behind_b;
         position = behind_b + frame_size(c);
     }
     return position;
+}
+
+HARDWARE static uint32_t seal_x86(char *frames, size_t size, uint32_t seed, uint32_t chain) {
+    size_t position = 0;
+
+    while (position < size) {
+        struct covered a = frame_at(frames, position);
+        size_t at_b = position + (size_t)frame_size(a);
+        struct covered b, c;
+        struct three states;
+        size_t at_c;
+
+        if (at_b >= size || (b = frame_at(frames, at_b), at_c = at_b + (size_t)frame_size(b)) >= size) {
+            chain = seal(frames, position, extend_x86(seed, a.bytes, a.size), chain);
+            position = at_b;
+            continue;
+        }
+        c = frame_at(frames, at_c);
+        states = extend_three_frames(seed, a, b, c);
+        chain = seal(frames, position, finish(states.a, a, states.done), chain);
+        chain = seal(frames, at_b, finish(states.b, b, states.done), chain);
+        chain = seal(frames, at_c, finish(states.c, c, states.done), chain);
+        position = at_c + (size_t)frame_size(c);
+    }
+    return chain;
 }
 #endif
 
@@ -322,7 +402,9 @@ __attribute__((constructor)) static void choose_implementation(void) {
     if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
         fill_shifts();
         striate_crc32c_implementation = extend_x86;
+        striate_crc32c_frame_implementation = frame_x86;
         striate_crc32c_frames_implementation = frames_x86;
+        striate_crc32c_seal_implementation = seal_x86;
         striate_crc32c_hardware = 1;
     }
 #elif defined(__aarch64__)

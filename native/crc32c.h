@@ -29,6 +29,18 @@ static inline uint32_t striate_crc32c_extend(uint32_t crc, const void *data, siz
     return striate_crc32c_implementation(crc, data, size);
 }
 
+/* extend(extend(seed, header, STRIATE_FRAME_COVERED), payload, size), quicker than two calls: the checksum of a frame
+ * from its header, behind the place of the checksum, and its payload. */
+#define STRIATE_FRAME_COVERED 20
+typedef uint32_t striate_crc32c_frame_function(uint32_t seed, const void *header, const void *payload, size_t size);
+
+extern STRIATE_HIDDEN striate_crc32c_frame_function *striate_crc32c_frame_implementation;
+STRIATE_HIDDEN striate_crc32c_frame_function striate_crc32c_frame_portable;
+
+static inline uint32_t striate_crc32c_frame(uint32_t seed, const void *header, const void *payload, size_t size) {
+    return striate_crc32c_frame_implementation(seed, header, payload, size);
+}
+
 /* ---------------------------------------------------------------- frames one behind another
  *
  * All this knows of a frame (docs/format.md) is: it begins with u32 checksum and u32 payload size, has a header
@@ -51,6 +63,17 @@ STRIATE_HIDDEN striate_crc32c_frames_function striate_crc32c_frames_portable;
 
 static inline int64_t striate_crc32c_frames(const char *segment, int64_t position, int64_t limit, uint32_t seed) {
     return striate_crc32c_frames_implementation(segment, position, limit, seed);
+}
+
+/* The other direction: writes the checksums into the frames that fill `size` bytes at `frames`. Gives `chain`
+ * extended by each of them, in order (striate_crc32c_u32). */
+typedef uint32_t striate_crc32c_seal_function(char *frames, size_t size, uint32_t seed, uint32_t chain);
+
+extern STRIATE_HIDDEN striate_crc32c_seal_function *striate_crc32c_seal_implementation;
+STRIATE_HIDDEN striate_crc32c_seal_function striate_crc32c_seal_portable;
+
+static inline uint32_t striate_crc32c_seal(char *frames, size_t size, uint32_t seed, uint32_t chain) {
+    return striate_crc32c_seal_implementation(frames, size, seed, chain);
 }
 
 /* Extends by the four little-endian bytes of `word`: one instruction, inline, for checksums of checksums.

@@ -8,8 +8,12 @@ cdef extern from "crc32c.h" nogil:
     # standard CRC32C; extend(extend(0, a), b) is the CRC of a followed by b
     uint32_t striate_crc32c_extend(uint32_t crc, const void *data, size_t size)
     uint32_t striate_crc32c_u32(uint32_t crc, uint32_t word)
+    # of a frame, from its header behind the checksum and its payload
+    uint32_t striate_crc32c_frame(uint32_t seed, const void *header, const void *payload, size_t size)
     # position behind the frames whose checksums are right, a while on from `position`
     int64_t striate_crc32c_frames(const char *segment, int64_t position, int64_t limit, uint32_t seed)
+    # write the checksums into frames one behind another; gives the chain extended by each
+    uint32_t striate_crc32c_seal(char *frames, size_t size, uint32_t seed, uint32_t chain)
 
 cdef enum:
     FORMAT_VERSION = 1

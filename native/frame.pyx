@@ -5,13 +5,16 @@ from libc.stdint cimport uint8_t, uint32_t
 cdef extern from "crc32c.h" nogil:
     uint32_t striate_crc32c_portable(uint32_t crc, const void *data, size_t size)
     int64_t striate_crc32c_frames_portable(const char *segment, int64_t position, int64_t limit, uint32_t seed)
+    uint32_t striate_crc32c_frame_portable(uint32_t seed, const void *header, const void *payload, size_t size)
+    uint32_t striate_crc32c_seal_portable(char *frames, size_t size, uint32_t seed, uint32_t chain)
     enum:
+        STRIATE_FRAME_COVERED
         STRIATE_FRAME_HEADER
         STRIATE_FRAMES_AHEAD
 
 assert sizeof(store_header) == STORE_HEADER_BYTES
 assert sizeof(frame_header) == FRAME_HEADER_BYTES
-assert FRAME_HEADER_BYTES == STRIATE_FRAME_HEADER
+assert FRAME_HEADER_BYTES == STRIATE_FRAME_HEADER == STRIATE_FRAME_COVERED + sizeof(uint32_t)
 assert sizeof(footer) == FOOTER_BYTES
 assert sizeof(checkpoint) == 64
 
@@ -54,6 +57,27 @@ def verified_until(const uint8_t[::1] segment not None, int64_t position, int64_
     if portable:
         return striate_crc32c_frames_portable(<const char *>&segment[0], position, limit, seed)
     return striate_crc32c_frames(<const char *>&segment[0], position, limit, seed)
+
+
+def frame_checksum(bytes header not None, const uint8_t[::1] payload not None, uint64_t segment_id,
+                   bint portable=False):
+    """Checksum of the frame with a header (all of it; its checksum does not count) and a payload."""
+    cdef const void *start = &payload[0] if payload.shape[0] else NULL
+    assert len(header) == FRAME_HEADER_BYTES
+    if portable:
+        return striate_crc32c_frame_portable(segment_seed(segment_id), <const char *>header + 4, start,
+                                             <size_t>payload.shape[0])
+    return striate_crc32c_frame(segment_seed(segment_id), <const char *>header + 4, start, <size_t>payload.shape[0])
+
+
+def seal_frames(uint8_t[::1] frames not None, uint64_t segment_id, uint32_t chain=0, bint portable=False):
+    """Write the checksums into frames that fill a buffer; gives the chain extended by each of them."""
+    cdef size_t size = <size_t>frames.shape[0]
+    if size == 0:
+        return chain
+    if portable:
+        return striate_crc32c_seal_portable(<char *>&frames[0], size, segment_seed(segment_id), chain)
+    return striate_crc32c_seal(<char *>&frames[0], size, segment_seed(segment_id), chain)
 
 
 def parse_frame(const uint8_t[::1] segment not None, int64_t position, uint64_t segment_id):

@@ -17,10 +17,12 @@ cdef class Index:
     cdef int descriptor               # -1 when not open for writing
     cdef readonly int64_t count       # entries written; guarded by the write lock, fixed once sealed
     cdef int64_t capacity             # entries that fit the mapping or the memory
-    cdef int64_t allocated            # bytes of the file that may be stored into
+    cdef int64_t allocated            # bytes of the file that may be stored into; atomic
 
     # 0, STATUS_FULL or STATUS_GROW
     cdef int append(self, uint32_t relative_offset, uint32_t position_units) noexcept nogil
+    # Entries behind the last of a mapped index that has room for them, by a write or through the mapping.
+    cdef void put(self, const uint32_t *pairs, int64_t entries, bint by_write) noexcept nogil
     cdef int reserve(self, int64_t entries) noexcept nogil
     # slot of a relative offset by binary search among the first `count` entries, or -1; lower_bound: first slot not
     # below

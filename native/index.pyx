@@ -12,6 +12,9 @@ from striate._native.io cimport raise_disk_error
 
 from striate._native.io import REAL_DISK, check_result
 
+cdef extern from "platform.h" nogil:
+    void striate_store_i64(int64_t *address, int64_t value)
+
 cdef enum:
     PAGE_BYTES = 4096
     ENTRY_BYTES = 8
@@ -128,6 +131,14 @@ cdef class Index:
         self.count += 1
         return 0
 
+    cdef void put(self, const uint32_t *pairs, int64_t entries, bint by_write) noexcept nogil:
+        cdef size_t size = <size_t>entries * ENTRY_BYTES
+        # Where a write fails or stops short, the mapping takes the pairs all the same.
+        if not by_write or self.disk.table.write(self.disk.table.context, self.descriptor, pairs, size,
+                                                 self.count * ENTRY_BYTES) != <int64_t>size:
+            self.disk.table.store(self.disk.table.context, <char *>(self.pairs + 2 * self.count), pairs, size)
+        self.count += entries
+
     cdef int reserve(self, int64_t entries) noexcept nogil:
         # Make room for `entries` in all: blocks of the file, or memory. 0, STATUS_FULL, STATUS_NO_MEMORY or -errno.
         cdef int64_t wanted
@@ -152,7 +163,7 @@ cdef class Index:
         result = self.disk.table.allocate(self.disk.table.context, self.descriptor, self.allocated,
                                           wanted - self.allocated)
         if result == 0:
-            self.allocated = wanted
+            striate_store_i64(&self.allocated, wanted)
         return result
 
     cdef int64_t lower_bound(self, uint32_t relative_offset, int64_t count) noexcept nogil:
@@ -179,6 +190,8 @@ cdef class Index:
         return striate_crc32c_extend(0, self.pairs, <size_t>self.count * ENTRY_BYTES)
 
     cdef int sync(self) noexcept nogil:
+        if self.mapping is not None:
+            self.disk.table.release(self.disk.table.context, self.mapping.address, self.mapping.size_bytes)
         return self.disk.table.sync(self.disk.table.context, self.descriptor) if self.descriptor >= 0 else 0
 
     cdef int finish(self) noexcept nogil:

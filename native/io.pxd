@@ -35,11 +35,16 @@ cdef struct io_table:
     int (*unlink)(void *context, const char *path) noexcept nogil
     int (*make_directory)(void *context, const char *path, int mode) noexcept nogil
     int (*remove_directory)(void *context, const char *path) noexcept nogil
-    # make allocated pages of a mapping cheap to store into (populate); fill=1 also writes zeros to the blocks first,
+    # make allocated pages of a mapping cheap to store into (populate); fill=1 writes zeros to the blocks instead,
     # which halves the price of each later sync. 0, or -errno of the sync after the zeros: a
     # failed sync is told once per descriptor, so whoever gets it must stop the log
     int (*prepare)(void *context, int descriptor, char *address, int64_t position, int64_t size,
                    int fill) noexcept nogil
+    # map whole pages of a mapping for reading, bringing in what is not in memory; a hint
+    void (*fetch)(void *context, char *address, int64_t size) noexcept nogil
+    # drop the page table's entries of whole pages of a shared mapping: the bytes stay in the page cache. A sync of
+    # pages that are still mapped for writing interrupts every processor once for each of them
+    void (*release)(void *context, char *address, int64_t size) noexcept nogil
 
 
 cdef class Disk:

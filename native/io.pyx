@@ -8,7 +8,7 @@ import os
 
 from libc.errno cimport EINTR, ENOSPC, EDQUOT, EROFS, errno
 from libc.string cimport memcpy
-from posix.fcntl cimport O_CLOEXEC
+from posix.fcntl cimport O_CLOEXEC, O_NONBLOCK
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.stat cimport fstat, struct_stat
 from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, rmdir, unlink
@@ -20,6 +20,9 @@ cdef extern from "<fcntl.h>" nogil:
     int O_DIRECTORY, O_RDONLY
 cdef extern from "<stdio.h>" nogil:
     int c_rename "rename"(const char *source, const char *destination)
+cdef extern from "<sys/mman.h>" nogil:
+    int madvise(void *address, size_t size, int advice)
+    int MADV_DONTNEED
 cdef extern from "<sys/stat.h>" nogil:
     int c_mkdir "mkdir"(const char *path, unsigned int mode)
 cdef extern from "<pthread.h>" nogil:
@@ -28,12 +31,14 @@ cdef extern from "<pthread.h>" nogil:
 cdef extern from "platform.h" nogil:
     int striate_fallocate(int descriptor, int64_t position, int64_t size)
     int striate_populate_write(char *address, size_t size)
+    void striate_populate_read(char *address, size_t size)
 
 
 cdef int _open(void *context, const char *path, int flags, int mode) noexcept nogil:
+    # O_NONBLOCK means nothing to regular files; a pipe that lies where one should be is not waited for.
     cdef int descriptor
     while True:
-        descriptor = c_open(path, flags | O_CLOEXEC, mode)
+        descriptor = c_open(path, flags | O_CLOEXEC | O_NONBLOCK, mode)
         if descriptor >= 0:
             return descriptor
         if errno != EINTR:
@@ -154,10 +159,18 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
                 return 0
             done += piece
         # Without this the extents stay "unwritten" and the first durable append into them pays for the conversion.
-        if fdatasync(descriptor) != 0:
-            return -errno
+        return -errno if fdatasync(descriptor) != 0 else 0
     striate_populate_write(address + position, <size_t>size)
     return 0
+
+
+cdef void _fetch(void *context, char *address, int64_t size) noexcept nogil:
+    striate_populate_read(address, <size_t>size)
+
+
+cdef void _release(void *context, char *address, int64_t size) noexcept nogil:
+    # Shared file mappings lose nothing by it (madvise(2)); what it cannot do it leaves.
+    madvise(address, <size_t>size, MADV_DONTNEED)
 
 
 cdef uint32_t _forks = 0
@@ -219,6 +232,8 @@ cdef class Disk:
         self.table.make_directory = _make_directory
         self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
+        self.table.fetch = _fetch
+        self.table.release = _release
 
     def make_directory(self, str path):
         """Create a directory with mode 0700."""
@@ -247,6 +262,8 @@ cdef class Disk:
         cdef int result
         with nogil:
             result = self.table.sync_directory(self.table.context, name)
+        if result in (-_errno.EMFILE, -_errno.ENFILE):
+            raise_disk_error(result, path, "open")  # it did not come to a sync, so none has failed
         if result < 0:
             raise_disk_error(result, path, "sync")
 
@@ -319,7 +336,11 @@ cdef class Disk:
             self.unlink(path + ".new")
             raise
         self.rename(path + ".new", path)
-        self.sync_directory(os.path.dirname(path))
+        try:
+            self.sync_directory(os.path.dirname(path))
+        except DiskError as error:
+            # Whatever the reason: nobody knows which of the two a power cut would leave.
+            raise SyncFailedError(error.path, "sync", error.errno, error.strerror) from error
 
     cpdef int open_file(self, str path, int flags, int mode=0o600) except -1:
         """A descriptor; the caller closes it with :meth:`close_file`."""

@@ -23,12 +23,13 @@ cdef struct live_page:
     uint64_t generation               # manifest sequence; readers load the manifest anew when it moves
     uint64_t failed                   # FAILED_…: after a failed sync
     uint64_t failed_offset            # with FAILED_WRITER: trust nothing from here on
-    uint8_t padding_1[56]
+    uint64_t durable_next             # offsets below it are on disk
+    uint8_t padding_1[48]
     # one cache line that the writer changes with every append
     uint64_t visible_next             # offsets below it may be read
     uint8_t padding_2[56]
     # and one that changes only when someone goes to sleep
-    uint32_t waiting                  # futex word: 1 when anybody may sleep on it
+    uint32_t waiting                  # futex word: odd when anybody may sleep on it; every wake-up makes it another
     uint8_t padding_3[60]
 
 
@@ -44,10 +45,11 @@ cdef class Live:
     cdef void publish(self, uint64_t next_offset) noexcept nogil
     cdef void wake(self) noexcept nogil
     cdef uint64_t visible(self) noexcept nogil
-    # Say that somebody is about to sleep. Then look whether there is still reason to, and only then sleep().
-    cdef void announce(self) noexcept nogil
-    # Sleep until visible() > offset: 0, -EINTR, -ETIMEDOUT (also for any wake-up: look again).
-    cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil
+    # Say that somebody is about to sleep. Then look whether there is still reason to, and only then sleep() with what
+    # this gave: any wake-up since ends the sleep before it begins.
+    cdef uint32_t announce(self) noexcept nogil
+    # Sleep until woken: 0, -EAGAIN, -EINTR, -ETIMEDOUT, after each of which one looks again.
+    cdef int sleep(self, uint32_t announced, int64_t timeout_ns) noexcept nogil
     cdef uint64_t log_id
     cdef uint64_t inode
     cdef _stamp(self)

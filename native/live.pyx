@@ -9,13 +9,14 @@ from striate.errors import DiskError
 
 cdef extern from "platform.h" nogil:
     uint64_t striate_load_u64_acquire(const uint64_t *word)
+    void striate_store_u64_release(uint64_t *word, uint64_t value)
     uint64_t striate_exchange_u64(uint64_t *word, uint64_t value)
     uint32_t striate_load_u32(const uint32_t *word)
     void striate_store_u32(uint32_t *word, uint32_t value)
-    uint32_t striate_exchange_u32(uint32_t *word, uint32_t value)
+    uint32_t striate_fetch_or_u32(uint32_t *word, uint32_t bits)
+    int striate_compare_exchange_u32(uint32_t *word, uint32_t expected, uint32_t desired)
     int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
     int striate_futex_wake_all(uint32_t *word)
-    void striate_fence()
 
 cdef enum:
     MAGIC_LIVE = 0x56494C53
@@ -98,6 +99,7 @@ cdef class Live:
         # No magic until begin(): a reader must not believe a page that says nothing yet.
         striate_store_u32(&self.page.magic, 0)
         self.page.visible_next = self.page.failed = self.page.failed_offset = self.page.generation = 0
+        self.page.durable_next = 0
         self.page.version, self.page.size = 1, sizeof(live_page)
         self.page.inode, self.page.log_id = self.inode, self.log_id
         memcpy(self.page.boot_id, <const char *>_this_boot, 16)
@@ -138,6 +140,7 @@ cdef class Live:
         """A writer takes over: nothing is failed, ``next_offset`` is visible."""
         self.page.writer_pid = os.getpid()
         self.page.failed = 0
+        striate_store_u64_release(&self.page.durable_next, next_offset)
         self.set_generation(generation)
         self.publish(next_offset)
         # Last: from here on readers that slept on an untrusted page believe it.
@@ -157,30 +160,46 @@ cdef class Live:
     cdef void publish(self, uint64_t next_offset) noexcept nogil:
         # An exchange is a full barrier: the new end is seen by anyone whose `waiting` the next line does not see.
         striate_exchange_u64(&self.page.visible_next, next_offset)
-        if striate_load_u32(&self.page.waiting):
+        if striate_load_u32(&self.page.waiting) & 1:
             self.wake()
 
     cdef void wake(self) noexcept nogil:
-        if self.writable:
-            striate_exchange_u32(&self.page.waiting, 0)
+        # To the next even number, and never back to one that was: who announced itself before does not fall asleep on
+        # the announcement of who came after.
+        cdef uint32_t seen
+        while self.writable:
+            seen = striate_load_u32(&self.page.waiting)
+            if striate_compare_exchange_u32(&self.page.waiting, seen, (seen | 1) + 1):
+                break
         striate_futex_wake_all(&self.page.waiting)
 
     cdef uint64_t visible(self) noexcept nogil:
         return striate_load_u64_acquire(&self.page.visible_next)
 
-    cdef void announce(self) noexcept nogil:
+    cdef uint32_t announce(self) noexcept nogil:
         # The word is set before the end, or whether the log is closed, is looked at; publish() and closing do it the
-        # other way round, so one of the two sees the other. A sleeper that was killed leaves a 1 behind: one needless
+        # other way round, so one of the two sees the other. A sleeper that was killed leaves the word odd: one needless
         # wake-up.
-        if self.writable:
-            striate_store_u32(&self.page.waiting, 1)
-            striate_fence()
+        if not self.writable:
+            return striate_load_u32(&self.page.waiting)
+        return striate_fetch_or_u32(&self.page.waiting, 1) | 1
 
-    cdef int sleep(self, uint64_t offset, int64_t timeout_ns) noexcept nogil:
+    cdef int sleep(self, uint32_t announced, int64_t timeout_ns) noexcept nogil:
         cdef int64_t slice_ns = LOOK_EVERY_NS
         if not self.writable:
-            return striate_futex_wait(&self.page.waiting, striate_load_u32(&self.page.waiting),
-                                      slice_ns if timeout_ns < 0 else min(timeout_ns, slice_ns))
-        if striate_load_u64_acquire(&self.page.visible_next) > offset:
-            return 0
-        return striate_futex_wait(&self.page.waiting, 1, timeout_ns)
+            timeout_ns = slice_ns if timeout_ns < 0 else min(timeout_ns, slice_ns)
+        return striate_futex_wait(&self.page.waiting, announced, timeout_ns)
+
+    def _announce(self):
+        """For tests of this module alone, as :meth:`_wake` and :meth:`_sleep`."""
+        return self.announce()
+
+    def _wake(self):
+        self.wake()
+
+    def _sleep(self, uint32_t announced, int64_t timeout_ns):
+        """0, or the negative error number of the futex: -EAGAIN for a wake-up before the sleep."""
+        cdef int status
+        with nogil:
+            status = self.sleep(announced, timeout_ns)
+        return status

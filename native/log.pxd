@@ -4,15 +4,18 @@
 # Locks, in the order they may be taken:
 #   admin lock (Python, segment_list.py)  one structural change at a time
 #   sync leadership (`syncing`)           one fdatasync at a time; rolls and truncations hold it too
-#   prepare_lock                          the preparing thread is at work on the active segment
-#   grow_lock                             allocation of the active segment's blocks
+#   work_lock, grow_lock                  of the preparer (preparer.pxd)
 #   write_lock                            everything an append touches
 # Code under the C locks is noexcept nogil. A thread never waits for write_lock while it holds the GIL (it tries, and
 # lets the GIL go before it waits), so holding it across a Python call would deadlock: do not.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from striate._native.batch cimport stage
+from striate._native.clock cimport striate_clock
 from striate._native.frame cimport record_input
+from striate._native.lock cimport striate_lock
+from striate._native.preparer cimport Preparer
 from striate._native.reader cimport LogReader
 from striate._native.segment cimport Segment
 
@@ -35,16 +38,19 @@ cdef class LogCore(LogReader):
     cdef int64_t sync_interval_ns
 
     # guarded by write_lock
-    cdef pthread_mutex_t write_lock
+    cdef striate_lock write_lock
+    cdef striate_clock system_clock
     cdef Segment active                       # None: the next append makes or resumes one
     cdef uint64_t written_next                # one past the last offset written; read anywhere
     cdef uint64_t last_timestamp_us
     cdef uint64_t appends
+    cdef stage *room                          # where batches are made
 
     # guarded by sync_lock
     cdef pthread_mutex_t sync_lock
     cdef pthread_cond_t sync_done
     cdef bint syncing                         # somebody leads
+    cdef unsigned long leader                 # the thread that leads by _lead(), or 0; GIL
     cdef uint64_t durable_next                # everything below is on disk; atomic
     cdef uint64_t durable_appends             # of `appends`, how many are on disk; never falls; atomic
     cdef int failure                          # errno of the sync that failed, or 0
@@ -57,46 +63,36 @@ cdef class LogCore(LogReader):
     cdef uint64_t checkpoint_sequence
     cdef uint64_t checkpointed_next
 
-    # preallocation
-    cdef pthread_mutex_t grow_lock
-    cdef pthread_mutex_t prepare_lock         # held while the target is worked on
-    cdef void *prepare_target                 # Segment, borrowed; changes under prepare_lock and grow_lock
-    cdef bint growth_held                     # no blocks may be taken ahead; grow_lock
-    cdef int64_t prepared                     # position up to which pages are populated; prepare_lock
-    cdef int64_t prepare_at                   # written position at which to call the preparer; atomic
+    cdef Preparer preparer
 
     # threads
     cdef pthread_t sync_thread
-    cdef pthread_t prepare_thread
     cdef bint threads_running
     cdef uint32_t stopping
     cdef uint32_t sync_word                   # futex: SYNC_WANTED | SYNC_DIRTY
-    cdef uint32_t prepare_word                # futex: 1 = look
     cdef uint32_t sync_idle                   # the sync thread sleeps without a timeout
     cdef int notify_descriptor                # eventfd told of every sync that was asked for; -1: none
 
     cdef int lock_writes(self) except -1
     cdef int append_locked(self, record_input *records, int64_t count, int64_t size_bytes) noexcept nogil
-    cdef int64_t write(self, record_input *records, int64_t count, bint release) except -1
+    cdef void tell(self) noexcept nogil
+    cdef int64_t write(self, record_input *records, int64_t count) except -1
     cdef int64_t append_bytes(self, const char *data, Py_ssize_t size) noexcept
     cdef int64_t write_one(self, object value, object key, int kind) except -1
     cdef int64_t write_many(self, object values, object keys, object lengths, int64_t *count) except -1
-    cdef int64_t fill_inputs(self, record_input *records, object values, object keys) except -1
-    cdef int64_t fill_from_buffer(self, record_input *records, const char *data, int64_t size, object keys,
-                                  const uint64_t *lengths, int64_t count) except -1
-    cdef int64_t check_size(self, record_input *record) except -1
+    cdef int check_size(self, record_input *record, int64_t size) except -1
+    cdef int64_t measure(self, record_input *records, int64_t count) except -1
     cdef int make_room(self, int status, int64_t size_bytes, int64_t records) except -1
     cdef int wait_durable(self) except -1
     cdef int sync_to(self, uint64_t appends) noexcept nogil
     cdef void lead(self) noexcept nogil
     cdef void resign(self) noexcept nogil
     cdef int sync_once(self) noexcept nogil
+    cdef void set_durable(self, uint64_t next_offset) noexcept nogil
     cdef void fail(self, int status) noexcept nogil
     cdef bint has_active(self) noexcept nogil
     cdef int write_checkpoint(self) noexcept nogil
     cdef void stop_threads(self) noexcept
     cdef void sync_loop(self) noexcept nogil
-    cdef void prepare_loop(self) noexcept nogil
-    cdef bint prepare_step(self) noexcept nogil
     cdef void wake_sync(self, uint32_t reason) noexcept nogil
     cdef int raise_state(self, int status) except -1

@@ -244,4 +244,10 @@ static inline int striate_populate_write(void *address, size_t size) {
     return 0;
 }
 
+/* Maps the pages for reading, bringing in what is not in memory: in one call what is a fault for every few pages else.
+ * A hint, so what fails is left to the faults. */
+static inline void striate_populate_read(void *address, size_t size) {
+    (void)madvise(address, size, MADV_POPULATE_READ);
+}
+
 #endif /* STRIATE_PLATFORM_H */

@@ -54,8 +54,11 @@ cdef class Scan:
     cdef uint64_t next_offset
     cdef uint64_t segment_end         # offset at which to leave the segment
     cdef uint64_t stop
+    cdef int64_t fetched              # pages below this position were asked for
+    cdef int64_t window               # bytes to ask for next
 
     cdef bint _enter(self) except -1
+    cdef int _fetch(self) except -1
 
 
 cdef uint64_t as_offset(object value, str argument) except? 0xFFFFFFFFFFFFFFFF

@@ -37,6 +37,9 @@ cdef extern from "platform.h" nogil:
     int64_t striate_monotonic_ns()
 
 cdef enum:
+    FIRST_WINDOW_BYTES = 65536        # of a scan: pages that are asked for at once; less is left to the kernel's guess
+    LAST_WINDOW_BYTES = 2097152
+    MOST_FETCHED_BYTES = 16777216     # for one columnar batch
     MAX_BATCH_BYTES = 0x7FFFFFF8      # Arrow's views address a buffer with 31 bits
 
 
@@ -397,6 +400,8 @@ cdef class LogReader:
             return <int>origin
         rows.position, rows.relative, rows.stop, rows.ahead = origin, relative, stop, origin + limit
         with nogil:
+            if limit > FIRST_WINDOW_BYTES:
+                segment.store.fetch(origin, origin + min(limit, <int64_t>MOST_FETCHED_BYTES))
             status = columns.reserve(segment.count_within(relative, stop, rows.ahead))
             if status == 0:
                 status = fill_rows(segment, columns, &rows)
@@ -438,13 +443,22 @@ cdef class LogReader:
                 return max(segment.base_offset + relative, self.lowest)
         return visible
 
-    def _sleep(self, uint64_t offset, int64_t timeout_ns):
-        """Sleep until ``offset`` is visible or the log is closed: whether it is visible. Signals run their handlers."""
+    def _sleep(self, uint64_t offset, int64_t timeout_ns, bint following=False):
+        """Sleep until ``offset`` is visible or the log is closed: whether it is visible. Signals run their handlers.
+
+        ``following``: the log has reached ``offset`` already, so it is true as well once the log ends before it."""
         cdef int64_t deadline = striate_monotonic_ns() + timeout_ns
         cdef int64_t left = timeout_ns
+        cdef uint32_t announced
+        cdef uint64_t visible
         while True:
             self.check_open()
-            if self.visible() > offset:
+            if self._live is None:
+                announced = 0
+            else:
+                announced = self._live.announce()
+            visible = self.visible()
+            if visible > offset or (following and visible < offset):
                 return True
             if self._live is None:
                 # Sleeping means writing the word that the writer looks at.
@@ -453,11 +467,10 @@ cdef class LogReader:
                 left = deadline - striate_monotonic_ns()
                 if left <= 0:
                     return False
-            self._live.announce()
             if self._state == LOG_CLOSED:
                 return False
             with nogil:
-                self._live.sleep(offset, left)
+                self._live.sleep(announced, left)
             PyErr_CheckSignals()
             if self._state == LOG_CLOSED:
                 return False
@@ -493,6 +506,8 @@ cdef class Scan:
                 self.position += self.segment.store.stride
                 self.next_offset += 1
                 continue
+            if self.position >= self.fetched:
+                self._fetch()
             if read_frame(self.segment.store, self.position, &view) != 0 \
                     or self.segment.base_offset + view.relative_offset < self.next_offset:
                 return self._stumble()
@@ -505,6 +520,18 @@ cdef class Scan:
             self.next_offset = offset + 1
             self.position += view.size_bytes
             return record_of(self.segment.base_offset, &view)
+
+    cdef int _fetch(self) except -1:
+        # Each time for more, so that who wants a few records pays for nothing.
+        cdef Segment segment = self.segment
+        cdef int64_t start = self.position
+        cdef int64_t end = start + self.window
+        if self.window > FIRST_WINDOW_BYTES:
+            with nogil:
+                segment.store.fetch(start, end)
+        self.fetched = end
+        self.window = min(max(self.window, <int64_t>FIRST_WINDOW_BYTES) * 2, <int64_t>LAST_WINDOW_BYTES)
+        return 0
 
     def _stumble(self):
         # The frame in the way does not verify: say which record it is, and stand behind it for the next call.
@@ -547,6 +574,7 @@ cdef class Scan:
             if position < 0:
                 self.log.refuse(segment, self.next_offset, <int>position)
             self.segment, self.position = segment, position
+            self.fetched = 0
             self.segment_end = segment.base_offset + segment.next_relative
             if segment.damage:
                 self.segment_end = self._before_damage(segment)

@@ -10,6 +10,9 @@ from striate._native.index cimport Index, append_entry
 from striate._native.io cimport Disk
 from striate._native.store cimport Store, append_frame
 
+cdef extern from "platform.h" nogil:
+    int64_t striate_load_i64(const int64_t *address)
+
 cdef enum:
     MAX_RELATIVE = 0xFFFFFFF0         # relative offsets stay below
 
@@ -39,6 +42,7 @@ cdef class Segment:
     cdef readonly uint32_t revision           # of the file names: 0 as created, then counted up by rewrites
     cdef readonly bint sealed                 # nothing will ever be appended; changes under the log's sync leadership
     cdef readonly bint gaps                   # some relative offsets have no record
+    cdef bint read_along                      # another process appends to it; no chain, and no end before measure()
     cdef readonly bint checked                # index verified since it was opened
     cdef readonly uint32_t index_checksum     # of a sealed segment; 0 without an index
     cdef readonly int64_t mark                # highest position a frame says was durable; set by recover()
@@ -49,12 +53,18 @@ cdef class Segment:
     cdef readonly uint64_t first_timestamp_us
     cdef readonly uint64_t last_timestamp_us
 
+    # Where records probably are, to fetch memory while the index is asked. Hints: any thread stores them, unlocked.
+    cdef uint64_t spacing                     # bytes from one frame to the next, times 2**20
+    cdef int evenness                         # how often that was right of late, 0 to EVENNESS_MOST
+
     # Frame the record at next_relative. 0, STATUS_FULL, STATUS_GROW: nothing happened.
     cdef int append(self, record_input *record) noexcept nogil
     # Make blocks for `size_bytes` of frames and `records` index entries. 0 or -errno.
     cdef int grow(self, int64_t size_bytes, int64_t records) noexcept nogil
     # Position of a relative offset: >= 0, STATUS_MISSING.
     cdef int64_t locate(self, uint32_t relative) noexcept nogil
+    # The same, with memory at its likely position on the way already: for one record somewhere.
+    cdef int64_t locate_early(self, uint32_t relative) noexcept nogil
     # Verified frame of a relative offset. 0, STATUS_MISSING, STATUS_CORRUPT, STATUS_STALE_INDEX.
     cdef int fetch(self, uint32_t relative, frame_view *view) noexcept nogil
     # Relative offset of the first record not older than a time among those below `end`, or `end`.
@@ -90,7 +100,7 @@ cdef inline int append_record(Segment self, record_input *record) noexcept nogil
         # Before the frame: an index entry that cannot be made must not leave a frame behind.
         if self.index.count >= self.index.capacity:
             return STATUS_FULL
-        if (self.index.count + 1) * 8 > self.index.allocated:
+        if (self.index.count + 1) * 8 > striate_load_i64(&self.index.allocated):
             return STATUS_GROW
     if self.next_relative >= <uint32_t>MAX_RELATIVE:
         return STATUS_FULL

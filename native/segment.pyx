@@ -39,6 +39,15 @@ from striate._native.io import REAL_DISK, check_result
 from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError
 
 
+cdef extern from "platform.h" nogil:
+    void striate_prefetch(const void *address)
+
+cdef enum:
+    SPACING_BITS = 20
+    EVENNESS_ENOUGH = 8
+    EVENNESS_MOST = 16
+
+
 def file_names(str directory, uint64_t base_offset, uint32_t revision):
     """``(store, index)`` paths of a segment."""
     stem = f"{base_offset:020d}" + (f".r{revision}" if revision else "")
@@ -225,13 +234,13 @@ cdef class Segment:
                 raise CorruptSegmentError(path, "the index does not verify")
         # That the file ends here has to be durable too: what recovery once set aside may stand behind the footer on
         # disk.
-        check_result(self.store.sync(), self.store.path, "sync")
+        check_result(self.store.sync(self.store.written), self.store.path, "sync")
         # Everything here was synced; `marked` says that no frame records it yet, so the next one will.
         self.store.marked = STORE_HEADER_BYTES
         # Wiped and durably so before the first append: a frame must not have footer bytes for padding. The sync also
         # covers that the file ends here; what recovery once set aside may stand behind the footer on disk.
         self.store.wipe_footer()
-        check_result(self.store.sync(), self.store.path, "sync")
+        check_result(self.store.sync(self.store.written), self.store.path, "sync")
         self.checked = True
         return self
 
@@ -242,7 +251,7 @@ cdef class Segment:
                                                             <int64_t>MAX_RELATIVE), self.disk)
         self.store.descriptor = self.disk.open_file(self.store.path, os.O_RDONLY | os.O_NOFOLLOW)
         self.store.refresh()
-        self.checked = True
+        self.checked = self.read_along = True
 
     def set_visible(self, uint64_t next_offset):
         """Tell a following segment how many records its writer has published."""
@@ -251,6 +260,21 @@ cdef class Segment:
         if self.index is not None:
             self.index.count = self.next_relative
         self.store.refresh()
+
+    def measure(self):
+        """Find where a segment that is read along ends and between which times it lies, by its frames. For figures and
+        checks: reading needs neither."""
+        cdef frame_view view
+        cdef int64_t position
+        if not self.read_along or self.next_relative == 0:
+            return
+        position = self.locate(0)
+        if position >= 0 and self.store.read(position, &view) == 0:
+            self.first_timestamp_us = view.timestamp_us
+        position = self.locate(self.next_relative - 1)
+        if position >= 0 and self.store.read(position, &view) == 0:
+            self.last_timestamp_us = view.timestamp_us
+            self.store.written = position + view.size_bytes
 
     # ------------------------------------------------------------ writing
 
@@ -282,7 +306,7 @@ cdef class Segment:
             result = self.store.grow(self.store.written + FOOTER_BYTES)
         if result == 0 and self.store.synced < self.store.written:
             # A verified footer proves the frames before it, so they are durable before it exists.
-            result = self.store.sync()
+            result = self.store.sync(self.store.written)
         if result < 0:
             return result
         self.store.synced = self.store.written
@@ -292,7 +316,7 @@ cdef class Segment:
         if result == 0 and self.index is not None:
             result = self.index.sync()
         if result == 0:
-            result = self.store.sync()
+            result = self.store.sync(self.store.written)
         if result < 0:
             return result
         # The files shrink to what is used. A failure only wastes blocks.
@@ -370,8 +394,27 @@ cdef class Segment:
             return STATUS_MISSING
         return <int64_t>self.index.pairs[2 * slot + 1] * UNIT_BYTES
 
+    cdef int64_t locate_early(self, uint32_t relative) noexcept nogil:
+        # The index costs one cache miss and the frame another, each a fifth of a microsecond. Where records are of one
+        # size, both can be waited for together.
+        cdef int64_t guess = STORE_HEADER_BYTES + <int64_t>((relative * self.spacing) >> SPACING_BITS)
+        cdef int64_t position
+        if self.evenness >= EVENNESS_ENOUGH and guess < self.store.allocated:
+            striate_prefetch(self.store.memory + guess)
+            striate_prefetch(self.store.memory + guess + 64)
+            striate_prefetch(self.store.memory + guess + 128)
+        position = self.locate(relative)
+        if -64 < position - guess < 64:
+            if self.evenness < EVENNESS_MOST:
+                self.evenness += 1
+        elif position > STORE_HEADER_BYTES:
+            self.evenness = max(self.evenness - 4, 0)
+            # Frames above 4 KiB are left alone: their own bytes are what is waited for.
+            self.spacing = <uint32_t>((<uint64_t>(position - STORE_HEADER_BYTES) << SPACING_BITS) // max(relative, 1))
+        return position
+
     cdef int fetch(self, uint32_t relative, frame_view *view) noexcept nogil:
-        cdef int64_t position = self.locate(relative)
+        cdef int64_t position = self.locate_early(relative)
         cdef int status
         if position < 0:
             return <int>position
@@ -699,14 +742,23 @@ cdef class Segment:
             at += 1
         return True
 
-    def check(self):
+    def check(self, moment=None):
         """Verify every byte of the segment against frames, chain, index and counts.
+
+        Args:
+            moment: ``(end position, records, chain)`` of a segment that is appended to meanwhile, as they were at one
+                moment.
 
         Returns:
             ``(records, size_bytes, problems)`` with problems as ``(position, offset, reason)``.
         """
-        cdef int64_t position = STORE_HEADER_BYTES
+        self.measure()
         cdef int64_t end = self.store.written
+        cdef uint32_t counted = self.record_count
+        cdef object chained = None if self.read_along else self.store.chain
+        if moment is not None:
+            end, counted, chained = moment
+        cdef int64_t position = STORE_HEADER_BYTES
         cdef uint32_t chain = 0
         cdef uint32_t records = 0
         cdef frame_view view
@@ -749,8 +801,8 @@ cdef class Segment:
                 position = self.store.next_valid(position + UNIT_BYTES, end)
             if position < 0:
                 break
-        if not problems and chain != self.store.chain:
+        if not problems and chained is not None and chain != chained:
             problems.append((end, None, "the chain of frame checksums is broken"))
-        if not problems and records != self.record_count:
-            problems.append((end, None, f"{records} records, {self.record_count} expected"))
+        if not problems and records != counted:
+            problems.append((end, None, f"{records} records, {counted} expected"))
         return records, end, problems

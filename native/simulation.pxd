@@ -21,6 +21,7 @@ cdef class SimulatedDisk(Disk):
     cdef public bint recording        # False: forward and inject, but keep no operations
     cdef public object volatile_names  # names of files that are shared memory: states are recorded instead
     cdef public object before_fill    # called with what is about to be filled with zeros, or None
+    cdef public list mapped_ahead      # gets the pages that are to be mapped ahead, or None
     cdef int64_t next_file            # number of the next opened file; never used twice
     cdef dict descriptors             # descriptor -> (file, path)
     cdef dict mappings                # address -> (size, file, path)

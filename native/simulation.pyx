@@ -234,6 +234,8 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
     cdef SimulatedDisk disk = <SimulatedDisk>context
     cdef bytes zeros
     cdef int number
+    if not fill and disk.mapped_ahead is not None:
+        disk.mapped_ahead.append((<size_t>address + position, position, size))
     if not fill or size <= 0:
         return 0
     if disk.before_fill is not None:
@@ -245,6 +247,10 @@ cdef int _prepare(void *context, int descriptor, char *address, int64_t position
     if number:
         disk.add(("sync_failed", disk.file_of(descriptor)))
     return -number
+
+
+cdef void _nothing(void *context, char *address, int64_t size) noexcept nogil:
+    pass
 
 
 cdef class ThreadlessDisk(Disk):
@@ -277,6 +283,7 @@ cdef class SimulatedDisk(Disk):
         misuses: how many calls were made on files that are not open.
         recording: false to keep no operations.
         volatile_names: file names that are shared memory and not data.
+        mapped_ahead: ``None``, or a list that gets ``(address, position, size)`` of pages that are to be mapped ahead.
         before_fill: ``None``, or called with ``(path, position, size)`` before blocks made ready get their zeros.
     """
 
@@ -309,6 +316,7 @@ cdef class SimulatedDisk(Disk):
         self.table.make_directory = _make_directory
         self.table.remove_directory = _remove_directory
         self.table.prepare = _prepare
+        self.table.fetch = self.table.release = _nothing
 
     @property
     def open_files(self):

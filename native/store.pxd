@@ -28,6 +28,7 @@ from striate._native.frame cimport (
     record_input,
     store_header,
     striate_crc32c_extend,
+    striate_crc32c_frame,
     striate_crc32c_u32,
 )
 from striate._native.io cimport Disk
@@ -36,6 +37,9 @@ from striate._native.mapping cimport Mapping
 cdef extern from "platform.h" nogil:
     int64_t striate_load_i64(const int64_t *address)
     void striate_store_i64(int64_t *address, int64_t value)
+
+cdef enum:
+    WRITE_BYTES = 32768               # from this size on bytes are written, not stored
 
 
 cdef class Store:
@@ -59,6 +63,8 @@ cdef class Store:
     cdef readonly int64_t written             # position behind the last frame
     cdef readonly uint32_t chain              # CRC32C over the frame checksums so far
     cdef int64_t marked                       # highest synced position that a frame already records
+    cdef int64_t expected             # bytes this may come to, as a hint: the predecessor's
+    cdef int64_t released             # pages below it were released; of whoever syncs
     # shared with the sync and prepare threads; atomic
     cdef int64_t synced                       # bytes known durable
     cdef int64_t allocated                    # bytes of the file that may be touched through the mapping
@@ -68,9 +74,12 @@ cdef class Store:
     # Allocate up to `needed` bytes and prepare nothing. 0 or -errno. Needs the log's grow lock.
     cdef int grow(self, int64_t needed) noexcept nogil
     cdef int64_t growth_step(self) noexcept nogil
-    cdef int sync(self) noexcept nogil
+    # fdatasync; no frame below `end` will change. One caller at a time. 0 or -errno.
+    cdef int sync(self, int64_t end) noexcept nogil
     # Verify and open the frame at a position. 0, STATUS_EMPTY or STATUS_CORRUPT.
     cdef int read(self, int64_t position, frame_view *view) noexcept nogil
+    # Map the pages of a range for reading, before somebody goes through it in order. A hint.
+    cdef void fetch(self, int64_t start, int64_t end) noexcept nogil
     # Ask the file how long it is by now: for readers of a store that another process writes.
     cdef void refresh(self) noexcept nogil
     # Position of the first verified frame or footer in [position, limit), or -1; wordwise over zeros.
@@ -91,67 +100,82 @@ cdef class Store:
 
 # Inline because they stand on the path of every append and every read.
 
-cdef inline int append_frame(Store self, record_input *record, uint32_t relative_offset,
-                             int64_t *position) noexcept nogil:
-    cdef frame_header header
-    cdef uint32_t extension[2]
+cdef inline uint32_t mark_size(Store self, int64_t synced, int64_t position) noexcept nogil:
+    # Bytes of the mark that the next frame carries at this position. `synced` moves at any time: load it once a frame.
+    return SYNC_EXTENSION_BYTES if self.stride or (synced > self.marked and synced != position) else 0
+
+
+cdef inline uint32_t begin_frame(Store self, record_input *record, uint32_t relative_offset, int64_t position,
+                                 int64_t synced, frame_header *header, uint32_t *mark) noexcept nogil:
+    # Fill in the header of a frame at this position, all but its checksum, and the mark; gives the mark's bytes.
+    # The mark says how far the disk is known to be good, once per sync: eight bytes, or a flag when that is up to here.
     cdef uint8_t flags = record.flags
-    cdef uint32_t mark_bytes = 0
-    cdef int64_t synced = striate_load_i64(&self.synced)
-    cdef int64_t at = self.written
-    cdef int64_t payload
-    cdef int64_t end
-    cdef uint32_t crc
-    cdef char *target
-    if self.stride:
+    cdef uint32_t mark_bytes = mark_size(self, synced, position)
+    if mark_bytes:
         flags |= HAS_SYNC
-        mark_bytes = SYNC_EXTENSION_BYTES
+        mark[0], mark[1] = <uint32_t>(synced // UNIT_BYTES), 0
     elif synced > self.marked:
-        # Say how far the disk is known to be good, once per sync: eight bytes, or none when that is right up to here.
-        if synced == at:
-            flags |= SYNCED_BEFORE
-        else:
-            flags |= HAS_SYNC
-            mark_bytes = SYNC_EXTENSION_BYTES
-    payload = <int64_t>mark_bytes + record.extension_size + record.key_size + record.value_size
-    end = at + frame_bytes(payload)
-    if end > self.capacity:
-        return STATUS_FULL
-    if end + FOOTER_BYTES > striate_load_i64(&self.allocated):
-        return STATUS_GROW
+        flags |= SYNCED_BEFORE
+    if synced > self.marked:
+        self.marked = synced
     if record.key != NULL:
         flags |= HAS_KEY
-    header.payload_size = <uint32_t>payload
+    header.payload_size = mark_bytes + record.extension_size + record.key_size + record.value_size
     header.timestamp_us = record.timestamp_us
     header.relative_offset = relative_offset
     header.key_size = <uint16_t>record.key_size
     header.kind = record.kind
     header.flags = flags
-    crc = striate_crc32c_extend(self.seed, &header.payload_size, FRAME_HEADER_BYTES - 4)
-    target = self.memory + at + FRAME_HEADER_BYTES
+    return mark_bytes
+
+
+cdef inline void place(Store self, int64_t position, const void *data, int64_t size, bint by_write) noexcept nogil:
+    # Put bytes into allocated blocks. By a write, for many at once: it takes pages the kernel need not clear first, and
+    # leaves nothing for the preparing thread. Where it fails or stops short, the mapping takes the bytes all the same.
+    if by_write and self.disk.table.write(self.disk.table.context, self.descriptor, data, <size_t>size,
+                                          position) == size:
+        return
+    self.disk.table.store(self.disk.table.context, self.memory + position, data, <size_t>size)
+
+
+cdef inline int append_frame(Store self, record_input *record, uint32_t relative_offset,
+                             int64_t *position) noexcept nogil:
+    cdef frame_header header
+    cdef uint32_t mark[2]
+    cdef int64_t at = self.written
+    cdef int64_t synced = striate_load_i64(&self.synced)
+    cdef int64_t end = at + frame_bytes(<int64_t>mark_size(self, synced, at) + record.extension_size + record.key_size
+                                        + record.value_size)
+    cdef int64_t target = at + FRAME_HEADER_BYTES
+    cdef uint32_t mark_bytes
+    cdef uint32_t crc
+    if end > self.capacity:
+        return STATUS_FULL
+    if end + FOOTER_BYTES > striate_load_i64(&self.allocated):
+        return STATUS_GROW
+    mark_bytes = begin_frame(self, record, relative_offset, at, synced, &header, mark)
     # Payload first, header last: a process killed in between leaves a header that was never written, which recovery
     # knows for torn and not for rot.
-    if mark_bytes:
-        extension[0] = <uint32_t>(synced // UNIT_BYTES)
-        extension[1] = 0
-        crc = striate_crc32c_extend(crc, extension, SYNC_EXTENSION_BYTES)
-        self.disk.table.store(self.disk.table.context, target, extension, SYNC_EXTENSION_BYTES)
-        target += SYNC_EXTENSION_BYTES
-    if record.extension_size:
+    if mark_bytes + record.extension_size + record.key_size == 0:
+        crc = striate_crc32c_frame(self.seed, &header.payload_size, record.value, record.value_size)
+    else:
+        crc = striate_crc32c_frame(self.seed, &header.payload_size, mark, mark_bytes)
         crc = striate_crc32c_extend(crc, record.extension, record.extension_size)
-        self.disk.table.store(self.disk.table.context, target, record.extension, record.extension_size)
-        target += record.extension_size
-    if record.key_size:
         crc = striate_crc32c_extend(crc, record.key, record.key_size)
-        self.disk.table.store(self.disk.table.context, target, record.key, record.key_size)
-        target += record.key_size
-    if record.value_size:
         crc = striate_crc32c_extend(crc, record.value, record.value_size)
-        self.disk.table.store(self.disk.table.context, target, record.value, record.value_size)
+        if mark_bytes:
+            place(self, target, mark, mark_bytes, False)
+            target += mark_bytes
+        if record.extension_size:
+            place(self, target, record.extension, record.extension_size, False)
+            target += record.extension_size
+        if record.key_size:
+            place(self, target, record.key, record.key_size, False)
+            target += record.key_size
+    if record.value_size:
+        place(self, target, record.value, record.value_size, record.value_size >= WRITE_BYTES)
     header.checksum = crc
-    self.disk.table.store(self.disk.table.context, self.memory + at, &header, FRAME_HEADER_BYTES)
-    if synced > self.marked:
-        self.marked = synced
+    place(self, at, &header, FRAME_HEADER_BYTES, False)
     self.chain = striate_crc32c_u32(self.chain, crc)
     self.written = end
     position[0] = at

@@ -4,7 +4,7 @@ cimport cython
 
 import os
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from striate._native.frame cimport (
     FOOTER_BYTES,
@@ -80,7 +80,7 @@ cdef class Store:
             self._fill_header(&header)
             with nogil:
                 disk.table.store(disk.table.context, self.memory, &header, sizeof(header))
-                result = self.sync()
+                result = self.sync(0)
             if result < 0:
                 raise_disk_error(result, path, "sync")
         except BaseException:
@@ -174,7 +174,7 @@ cdef class Store:
 
     cdef int64_t growth_step(self) noexcept nogil:
         # Small logs stay small; busy ones are allocated well ahead.
-        return min(max(self.written, <int64_t>FIRST_GROWTH_BYTES), <int64_t>LAST_GROWTH_BYTES)
+        return min(max(max(self.written, self.expected), <int64_t>FIRST_GROWTH_BYTES), <int64_t>LAST_GROWTH_BYTES)
 
     cdef int grow(self, int64_t needed) noexcept nogil:
         cdef int64_t allocated = self.allocated
@@ -193,7 +193,12 @@ cdef class Store:
         striate_store_i64(&self.allocated, wanted)
         return 0
 
-    cdef int sync(self) noexcept nogil:
+    cdef int sync(self, int64_t end) noexcept nogil:
+        cdef int64_t start = self.released
+        end -= end % PAGE_BYTES
+        if end > start:
+            self.disk.table.release(self.disk.table.context, self.memory + start, end - start)
+            self.released = end
         return self.disk.table.sync(self.disk.table.context, self.descriptor)
 
     cdef int write_footer(self, uint64_t first_timestamp_us, uint64_t last_timestamp_us, uint32_t record_count,
@@ -209,7 +214,9 @@ cdef class Store:
         foot.checksum = header_checksum(&foot, sizeof(foot))
         if self.written + FOOTER_BYTES > self.allocated:
             return STATUS_GROW
-        self.disk.table.store(self.disk.table.context, self.memory + self.written, &foot, sizeof(foot))
+        # Recovery seals again what was sealed: the footer that proves all before it durable is not put at risk.
+        if memcmp(self.memory + self.written, &foot, sizeof(foot)) != 0:
+            self.disk.table.store(self.disk.table.context, self.memory + self.written, &foot, sizeof(foot))
         return 0
 
     cdef int wipe_footer(self) noexcept nogil:
@@ -231,6 +238,13 @@ cdef class Store:
 
     cdef int read(self, int64_t position, frame_view *view) noexcept nogil:
         return read_frame(self, position, view)
+
+    cdef void fetch(self, int64_t start, int64_t end) noexcept nogil:
+        end = min(end, readable_end(self))
+        start -= start % PAGE_BYTES
+        end -= end % PAGE_BYTES
+        if start < end:
+            self.disk.table.fetch(self.disk.table.context, self.memory + start, end - start)
 
     cdef void refresh(self) noexcept nogil:
         cdef int64_t size
@@ -292,7 +306,7 @@ cdef class Store:
 
     def mark_synced(self):
         """Sync the file and note it, as the log's group commit does. For tests."""
-        cdef int result = self.sync()
+        cdef int result = self.sync(0)
         if result < 0:
             raise_disk_error(result, self.path, "sync")
         striate_store_i64(&self.synced, self.written)

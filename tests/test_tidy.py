@@ -30,10 +30,12 @@ MOST_LINES_OF_A_FILE = 400
 ALLOWED_FUNCTIONS: dict[str, int] = {}
 # path → lines
 ALLOWED_FILES: dict[str, int] = {
-    "native/log.pyx": 1065,  # appends and group commit share one set of locks
+    "native/crc32c.c": 420,
+    "native/log.pyx": 920,  # appends and group commit share one set of locks
     "native/reader.pyx": 600,
     "native/simulation.pyx": 430,  # one table of functions
-    "native/segment.pyx": 760,  # one judgement of a segment's bytes
+    "native/segment.pyx": 830,  # one judgement of a segment's bytes
+    "src/striate/errors.py": 440,  # every error in one place
     "src/striate/storage/async_log.py": 490,  # one public class
     "src/striate/storage/log.py": 690,  # one public class
 }

@@ -29,6 +29,7 @@ from striate.types import (
 )
 
 if TYPE_CHECKING:
+    from striate.storage import history
     from striate.storage.async_log import AsyncLog
     from striate.storage.cache import Cache
     from striate.storage.codecs import PickleCodec
@@ -58,6 +59,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "VerifyReport",
     "arguments_key",
     "errors",
+    "history",
     "method_key",
     *errors.__all__,
 ]
@@ -67,16 +69,19 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "AsyncLog": "striate.storage.async_log",
         "Cache": "striate.storage.cache",
         "PickleCodec": "striate.storage.codecs",
+        "history": "striate.storage.history",
         "arguments_key": "striate.storage.memoize",
         "method_key": "striate.storage.memoize",
     }
 
-    def __getattr__(name: str) -> type:
-        """Load what ``import striate`` need not pay for when it is first asked for."""
+    def __getattr__(name: str) -> object:
+        """Load what is not for everyone when it is first asked for: asyncio takes longer than the rest of striate."""
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        found = getattr(import_module(_LATER[name]), name)
+        found: object = import_module(_LATER[name])
+        if name != "history":  # a module of its own
+            found = getattr(found, name)
         globals()[name] = found
         return found

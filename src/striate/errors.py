@@ -9,6 +9,8 @@ Nothing else may live here: no I/O, no imports from the rest of striate.
 
 from __future__ import annotations
 
+from typing import Any, Self, TypeVar
+
 __all__ = [
     "BatchTooLargeError",
     "CorruptError",
@@ -42,7 +44,10 @@ __all__ = [
     "SyncFailedError",
     "UnknownVersionError",
     "UsageError",
+    "WrongLoopError",
 ]
+
+_Error = TypeVar("_Error", bound="StriateError")
 
 
 class StriateError(Exception):
@@ -62,6 +67,42 @@ class StriateError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    # The constructors take fields, not the message in `args`, so copies are made from the attributes.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), {name: _portable(value) for name, value in self._state().items()}
+
+    def __copy__(self) -> Self:
+        error = _made_again(type(self), self.args)
+        error.__setstate__(self._state())
+        return error
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
+
+    def _state(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if isinstance(self, OSError):  # which keeps these elsewhere
+            state.update(errno=self.errno, strerror=self.strerror, filename=self.filename)
+        return state
+
+
+def _made_again(kind: type[_Error], args: tuple[Any, ...]) -> _Error:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
+def _portable(value: object) -> object:
+    """The value, or what it looks like if it cannot be pickled: a caller's argument may be anything."""
+    import pickle
+
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return _shown(value)
+    return value
 
 
 class UsageError(StriateError):
@@ -221,6 +262,14 @@ class ForkedError(UsageError):
             f"the log {path} was opened by the parent of this process",
             hint="open the log after the fork; the parent stays its writer",
         )
+        self.path = path
+
+
+class WrongLoopError(UsageError, RuntimeError):
+    """An AsyncLog is used outside the event loop it was opened in."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the log {path} was opened in another event loop", hint="use striate.Log across loops")
         self.path = path
 
 

@@ -162,8 +162,9 @@ def test_an_exception_goes_to_all_and_is_not_kept(cache: Cache[Any]) -> None:
     with ThreadPoolExecutor(32) as pool:
         results = [pool.submit(function, 1) for _ in range(32)]
         assert gate.entered.wait(60)
+        pause = threading.Event()
         while function.cache_info().misses < 32:
-            gate.entered.wait(0.001)
+            pause.wait(0.001)
         gate.open.set()
         assert all(isinstance(result.exception(60), ValueError) for result in results)
     assert gate.runs <= 2  # one, unless a thread had looked and not yet joined
@@ -178,8 +179,9 @@ def test_after_an_interrupt_another_takes_over(cache: Cache[Any]) -> None:
         first = pool.submit(function, 1)
         assert gate.entered.wait(60)
         second = pool.submit(function, 1)
+        pause = threading.Event()
         while function.cache_info().misses < 2:
-            gate.entered.wait(0.001)
+            pause.wait(0.001)
         gate.open.set()
         with pytest.raises(KeyboardInterrupt):
             first.result(60)
@@ -211,8 +213,9 @@ def test_a_stale_result_serves_while_one_thread_makes_a_new_one(cache: Cache[Any
     assert [function(1) for _ in range(20)] == ["old"] * 20
     assert gate.entered.wait(60) and gate.runs == 2
     gate.open.set()
+    pause = threading.Event()
     while function(1) != "new":
-        gate.entered.wait(0.001)
+        pause.wait(0.001)
     assert gate.runs == 2 and function.cache_info().stale_hits >= 20
     clock.move(31)
     assert function(1) == "new" and gate.runs == 3

@@ -189,3 +189,13 @@ def test_no_command_shows_the_help(run: Run) -> None:
     result = run()
     assert (result.code, result.out) == (2, b"")
     assert "Commands:" in result.err
+
+
+@pytest.mark.parametrize("options", [{}, {"record_size": 5}], ids=str)
+def test_verify_and_stat_of_a_log_in_use(run: Run, log_path: Path, options: dict[str, Any]) -> None:
+    with Log(log_path, durability="process", **options) as log:
+        log.append_many([b"value"] * 100)
+        verified = run("log", "verify", log_path, "--json")
+        assert (verified.code, verified.json["records"]) == (0, 100)
+        figures = run("log", "stat", log_path, "--json").json["stats"]
+        assert figures["first_timestamp"] == log.read(0).timestamp

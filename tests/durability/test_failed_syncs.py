@@ -14,6 +14,7 @@ from striate._native.simulation import SimulatedDisk
 from striate.errors import DiskError, SyncFailedError
 from striate.storage import manifest
 from striate.storage.log import Log
+from striate.types import Durability
 
 
 @pytest.fixture
@@ -47,6 +48,41 @@ def test_a_failed_sync_ends_the_writing(path: str, disk: SimulatedDisk, number: 
     assert [record.value for record in log] == list(ledger.kept.values())
     close_and_expect_storage_errors(log)
     check_healthy(path, ledger, {"segment_bytes": SEGMENT_BYTES})
+
+
+def fill_a_segment(log: Log, ledger: Ledger) -> None:
+    while len(log.segments()) < 2:
+        ledger.append(log, 100)
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_no_descriptor_for_the_directory_is_no_failed_sync(
+    path: str, disk: SimulatedDisk, number: int, durability: Durability
+) -> None:
+    """The log goes on; were it taken for one, what was appended since the last sync would be distrusted."""
+    ledger = Ledger()
+    log = Log(path, durability, segment_bytes=SEGMENT_BYTES, _disk=disk)
+    ledger.append(log, 100)
+    disk.fail("sync_directory", errno=number)
+    with pytest.raises(DiskError) as caught:
+        fill_a_segment(log, ledger)
+    assert (type(caught.value), caught.value.errno, caught.value.operation) == (DiskError, number, "open")
+    for _ in range(3):
+        ledger.append(log, 100)
+    assert len(log.segments()) == 2
+    log.close()
+    check_healthy(path, ledger, {"segment_bytes": SEGMENT_BYTES})
+
+
+def test_no_descriptor_after_the_manifest_was_renamed(path: str, disk: SimulatedDisk) -> None:
+    log = Log(path, segment_bytes=SEGMENT_BYTES, _disk=disk)
+    log.append(b"value")
+    disk.fail("sync_directory", 2, errno.EMFILE)
+    with pytest.raises(SyncFailedError):
+        fill_a_segment(log, Ledger())
+    with pytest.raises(SyncFailedError):
+        log.append(b"value")
 
 
 def test_what_a_failed_sync_left_is_not_believed(path: str, disk: SimulatedDisk) -> None:

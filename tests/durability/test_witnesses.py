@@ -70,3 +70,49 @@ def test_a_checkpoint_claims_only_what_was_synced(fast_path: Path, durability: s
         assert found is not None
         assert (found.synced_position, found.next_offset) == (synced, 1)
         log.sync()
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_torn_footer_behind_whole_records_is_no_damage(fast_path: Path, torn: bool) -> None:
+    """The checkpoint of a later segment proves all records before it durable, and no footer: recovery, killed in turn,
+    may have been writing it again."""
+    disk = SimulatedDisk()
+    disk.defer_seals()
+    values = [b"%04d" % number * 300 for number in range(8)]
+    kept = fast_path / "killed"
+    with Log(fast_path / "log", durability="process", segment_bytes=4096, _disk=disk) as log:
+        for value in values:
+            log.append(value)
+        log.sync()
+        with log._exclusive():
+            log._write_checkpoint()
+        footers = [segment.size_bytes for segment in log.segments()]
+        shutil.copytree(fast_path / "log", kept)
+    stores = sorted(kept.glob("*.store"))
+    assert len(stores) >= 3
+    if torn:
+        with open(stores[0], "r+b") as file:
+            file.seek(footers[0])
+            file.write(b"\x5a" * 64)
+    for _ in range(2):
+        with Log(kept, durability="process", segment_bytes=4096) as log:
+            assert log.recovery.problems == []
+            assert [record.value for record in log.scan(0, 8)] == values
+            log.append(b"goes on")
+            assert log.verify().ok
+
+
+def test_a_footer_that_is_there_is_not_written_again(fast_path: Path) -> None:
+    disk = SimulatedDisk()
+    disk.defer_seals()
+    kept = fast_path / "killed"
+    with Log(fast_path / "log", durability="process", segment_bytes=4096, _disk=disk) as log:
+        for number in range(8):
+            log.append(b"%04d" % number * 300)
+        log.sync()
+        shutil.copytree(fast_path / "log", kept)
+    disk = SimulatedDisk()
+    with Log(kept, durability="process", segment_bytes=4096, _disk=disk) as log:
+        assert [segment.verdict for segment in log.recovery.segments][:2] == ["sealed", "sealed"]
+    footers = [op for op in disk.operations if op[0] == "store" and op[3][:4] == b"SEND"]
+    assert len(footers) == 1, "of the last segment, which had none"

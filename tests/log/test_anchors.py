@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from striate import Log
-from striate._native.io import REAL_DISK
-from striate.storage import manifest
-from striate.storage.manifest import SegmentEntry
 
 Opener = Callable[..., Any]
 
@@ -144,35 +140,3 @@ def test_the_next_offset_survives_a_failed_append(open_log: Opener, log_path: Pa
     assert log.next_offset == NEXT
     check(log, tmp_path)
     assert log.append(b"on") == NEXT
-
-
-def test_two_of_one_base_offset(open_log: Opener, log_path: Path, tmp_path: Path) -> None:
-    """Earlier builds left the empty one before the other; such a log is read, copied and compacted."""
-    log = open_log()
-    cut_in_a_gap(log)
-    log.close()
-    names = [f"{NEXT:020d}.store", f"{NEXT:020d}.index"]
-    kept = {name: (log_path / name).read_bytes() for name in names}
-    empty = manifest.load(REAL_DISK, str(log_path)).entries[-1]
-    log = open_log()
-    log.append_many(LARGE)
-    log.close()
-    with_two(log_path, kept, empty)
-    log = open_log()
-    assert [segment.base_offset for segment in log.segments()] == [0, NEXT, NEXT]
-    log.snapshot(tmp_path / "of two")
-    with Log.restore(tmp_path / "of two", tmp_path / "restored") as restored:
-        assert [record.offset for record in restored] == [0, 1, *range(NEXT, NEXT + 4)]
-        assert restored.next_offset == NEXT + 4
-    log.compact()
-    check(log, tmp_path)
-
-
-def with_two(path: Path, files: dict[str, bytes], empty: SegmentEntry) -> None:
-    """Put a removed segment back before the last one."""
-    for name, data in files.items():
-        (path / name).write_bytes(data)
-    named = manifest.load(REAL_DISK, str(path))
-    assert named.entries[-1].base_offset == empty.base_offset
-    entries = (*named.entries[:-1], empty, named.entries[-1])
-    manifest.save(REAL_DISK, str(path), replace(named, entries=entries))

@@ -14,6 +14,7 @@ import pytest
 import striate
 from striate import (
     KeyTooLargeError,
+    Log,
     OffsetOutOfRangeError,
     Record,
     RecordKind,
@@ -294,6 +295,19 @@ def test_largest_record_of_a_segment(open_log: Opener, segment_bytes: int) -> No
         log.append(bytes(largest + 1))
     assert log.append(b"x" * (largest - 10), b"0123456789") == 3
     assert [len(record.value) for record in log] == [largest, 5, largest, largest - 10]
+
+
+@pytest.mark.parametrize("size", [(1 << 31) - 256 + 1, (1 << 32) + 10])
+def test_sizes_that_do_not_fit_32_bits(log_path: Path, size: int) -> None:
+    """In a log whose segments are large enough for them: whole or not at all, never their lower bits."""
+    huge = bytes(size)  # zeros that nobody touches take no memory
+    with Log(log_path, durability="process", segment_bytes=32 * 2**30 - 128) as log:
+        log.append(b"first")
+        for append in (log.append, lambda value: log.append_many([value]), lambda value: log.append(value, b"key")):
+            with pytest.raises(RecordTooLargeError) as caught:
+                append(huge)
+            assert caught.value.size_bytes == size
+        assert log.next_offset == 1
 
 
 # ---------------------------------------------------------------- fixed-length logs

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import inspect
+import os
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.driver import AWAITED
 
-from striate import AsyncLog, Log, LogClosedError, LogLockedError, StriateError
+from striate import AsyncLog, Log, LogClosedError, LogLockedError
+from striate.errors import DiskError, WrongLoopError
 
 API = frozenset(
     """append append_many append_tombstone batches close closed compact durability durable_offset
@@ -153,21 +159,138 @@ def test_closing_under_load(log_path: Path) -> None:
             assert log.read(offset).value == b"%d/%d" % divmod(number, 10**6)
 
 
-def test_it_is_bound_to_its_loop(log_path: Path) -> None:
-    """Awaiting from another loop is an error or works; it never hangs and never harms the log."""
-    first, second = asyncio.Runner(), asyncio.Runner()
-    with first, second:
+IN_ITS_LOOP: dict[str, Callable[[AsyncLog], Awaitable[Any]]] = {
+    "append": lambda log: log.append(b"value"),
+    "append_many": lambda log: log.append_many([b"value"]),
+    "append_tombstone": lambda log: log.append_tombstone(b"key"),
+    "wait": lambda log: log.wait(100, timeout=0),
+    "follow": lambda log: anext(log.follow(0)),
+    "close": lambda log: log.close(),
+}
+
+
+@pytest.mark.parametrize("call", IN_ITS_LOOP.values(), ids=IN_ITS_LOOP.keys())
+def test_it_is_bound_to_its_loop(log_path: Path, call: Callable[[AsyncLog], Awaitable[Any]]) -> None:
+    async def called(log: AsyncLog) -> None:
+        await call(log)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
         log = first.run(opened(log_path))
-
-        async def append() -> int:
-            return await asyncio.wait_for(log.append(b"value"), 10)
-
-        assert first.run(append()) == 0
-        try:
-            assert second.run(append()) == 1
-        except (StriateError, RuntimeError):
-            assert log.next_offset == 1
+        with pytest.raises(WrongLoopError):
+            second.run(called(log))
+        assert not log.closed
+        assert log.next_offset == 0, "nothing happened"
         first.run(closing(log))
+
+
+ANYWHERE: dict[str, Callable[[AsyncLog], Awaitable[Any]]] = {
+    "sync": lambda log: log.sync(),
+    "truncate_before": lambda log: log.truncate_before(0),
+    "compact": lambda log: log.compact(),
+    "verify": lambda log: log.verify(),
+}
+
+
+@pytest.mark.parametrize("call", ANYWHERE.values(), ids=ANYWHERE.keys())
+def test_what_works_in_any_loop(log_path: Path, call: Callable[[AsyncLog], Awaitable[Any]]) -> None:
+    async def called(log: AsyncLog) -> None:
+        await call(log)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        log = first.run(opened(log_path))
+        second.run(called(log))
+        first.run(closing(log))
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_it_can_be_closed_when_its_loop_is_gone(log_path: Path) -> None:
+    before = descriptors()
+    log = asyncio.run(opened(log_path))
+    asyncio.run(closing(log))
+    assert log.closed
+    assert descriptors() == before
+    asyncio.run(closing(log))
+    with Log(log_path):
+        pass
+
+
+def test_a_log_that_is_never_closed_leaves_no_descriptor(log_path: Path) -> None:
+    before = descriptors()
+    asyncio.run(opened(log_path))
+    gc.collect()
+    assert descriptors() == before
+
+
+def test_a_cancelled_close_goes_on(log_path: Path, tmp_path: Path) -> None:
+    """The eventfd stays until the sync thread has ended: another file could get its number meanwhile."""
+
+    async def main() -> None:
+        log = await AsyncLog.open(log_path)
+        log._log._maintenance.acquire()  # as compaction would
+        appends = [asyncio.create_task(log.append(b"value")) for _ in range(10)]
+        closes = [asyncio.create_task(log.close()) for _ in range(2)]
+        await asyncio.gather(*appends)
+        for task in closes:
+            task.cancel()
+        await asyncio.wait(closes)
+        assert all(task.cancelled() for task in closes)
+        other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+        assert await log.append(b"more") == 10
+        log._log._maintenance.release()
+        await log.close()
+        assert log.closed
+        assert os.fstat(other).st_size == 0
+        os.close(other)
+        await log.close()
+
+    before = descriptors()
+    asyncio.run(main())
+    assert descriptors() == before
+
+
+def test_a_cancelled_open_leaves_no_lock(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Log):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            begun.set()
+            go_on.wait(20)
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("striate.storage.async_log.Log", Slow)
+            opening = asyncio.create_task(AsyncLog.open(log_path))
+            await asyncio.to_thread(begun.wait, 20)
+            for _ in range(3):
+                opening.cancel()
+                await asyncio.sleep(0)
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        async with AsyncLog(log_path) as log:
+            assert await log.append(b"value") == 0
+
+    asyncio.run(main())
+
+
+def test_no_descriptor_for_an_eventfd(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.eventfd", none_left)
+            with pytest.raises(DiskError) as caught:
+                await AsyncLog.open(log_path)
+        assert caught.value.errno == errno.EMFILE
+        async with AsyncLog(log_path):
+            pass
+
+    asyncio.run(main())
 
 
 async def opened(path: Path, **options: Any) -> AsyncLog:

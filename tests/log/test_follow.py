@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import signal
 import statistics
 import threading
@@ -53,6 +53,24 @@ def test_timeouts(open_log: Opener, timeout: float) -> None:
     assert list(log.follow(0, timeout=timeout)) == []
     took = time.monotonic() - begin
     assert 2 * timeout * 0.95 <= took < 2 * timeout + 2
+
+
+def test_what_compaction_dropped_at_the_end_is_passed_over(open_log: Opener) -> None:
+    log = open_log(segment_bytes=4096)
+    log.append(b"value", b"kept")
+    log.append(b"value", b"gone")
+    log.append_tombstone(b"gone")
+    log.append_many([b"fill" * 200] * 6, [b"gone"] * 6)  # ends the segment
+    log.append_tombstone(b"gone")
+    log.sync()
+    log.truncate_after(8)
+    log.append_tombstone(b"gone")
+    log.truncate_after(9)  # seals it
+    log.compact(tombstone_grace=0)
+    end = log.next_offset
+    with limit(5, "following over a gap"):
+        assert [record.offset for record in log.follow(0, timeout=0)] == [0]
+        assert list(log.follow(end - 1, timeout=0)) == []
 
 
 def test_wait_for_what_is_there(open_log: Opener) -> None:
@@ -137,8 +155,6 @@ def test_close_wakes_who_waits(log_path: Path, how: str) -> None:
 
 
 def own_pid() -> int:
-    import os
-
     return os.getpid()
 
 
@@ -312,25 +328,3 @@ def test_wait_for_a_batch_wakes_once_it_is_whole(log_path: Path) -> None:
         thread.join(10)
         until(lambda: seen, "the waiter")
         assert seen == [1000]
-
-
-def test_closing_wakes_whoever_is_about_to_sleep(log_path: Path) -> None:
-    """The close may fall between the look and the sleep; repeated, for there is no way to stop a thread there."""
-    Log(log_path).close()
-    for turn in range(300):
-        log = Log(log_path, mode="r")
-        ready = threading.Barrier(2)
-
-        def wait(log: Log = log, ready: threading.Barrier = ready) -> None:
-            ready.wait()
-            with contextlib.suppress(LogClosedError):  # closed before the call
-                log.wait(log.next_offset)
-
-        sleeper = threading.Thread(target=wait, daemon=True)
-        sleeper.start()
-        ready.wait()
-        for _ in range(turn % 50 * 20):
-            pass
-        log.close()
-        sleeper.join(20)
-        assert not sleeper.is_alive()

@@ -12,6 +12,7 @@ import pytest
 from support.child import Child
 
 from striate import AsyncLog, InvalidTypeError, Log, LogClosedError, OffsetOutOfRangeError
+from striate.storage.watcher import Watcher
 from striate.types import Mode
 
 TYPICAL_LATENCY_S = 0.005  # the promise is 1 ms on an idle machine
@@ -93,7 +94,7 @@ def test_async_follow_ends_when_the_log_is_closed(log_path: Path, when: str, mod
         asyncio.run(opened())
 
 
-@pytest.mark.parametrize("method", ["scan", "wait"])
+@pytest.mark.parametrize("method", ["scan", "_sleep"])
 def test_async_follow_ends_when_the_log_is_closed_under_it(log_path: Path, method: str) -> None:
     """Close runs in a thread, so it may come between any two steps."""
 
@@ -108,7 +109,7 @@ def test_async_follow_ends_when_the_log_is_closed_under_it(log_path: Path, metho
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("method", ["scan", "wait"])
+@pytest.mark.parametrize("method", ["scan", "_sleep"])
 def test_follow_ends_when_the_log_is_closed_under_it(log_path: Path, method: str) -> None:
     log = Log(log_path, durability="process")
     log.append(b"value")
@@ -208,3 +209,40 @@ def test_async_follow_of_another_process(log_path: Path) -> None:
         child.tell()
         child.finish()
     assert statistics.median(took) < TYPICAL_LATENCY_S, sorted(took)
+
+
+@pytest.mark.parametrize("mode", ["a", "r"])
+def test_a_cut_ends_who_follows_behind_it(log_path: Path, mode: Mode) -> None:
+    async def main() -> None:
+        async with AsyncLog(log_path, durability="process") as writer:
+            await writer.append_many([b"value"] * 100)
+            follower = writer if mode == "a" else await AsyncLog.open(log_path, mode="r")
+            step = asyncio.create_task(anext(follower.follow(100)))  # type: ignore[arg-type]
+            waiter = asyncio.create_task(follower.wait(100))
+            await asyncio.sleep(0)
+            await writer.truncate_after(49)
+            with pytest.raises(OffsetOutOfRangeError):
+                await asyncio.wait_for(step, 10)
+            assert not waiter.done()
+            await writer.append_many([b"value"] * 51)
+            assert await asyncio.wait_for(waiter, 10)
+            await follower.close()
+
+    asyncio.run(main())
+
+
+def test_a_cut_before_the_watcher_looks(log_path: Path) -> None:
+    """The task saw the log at 100 records; when its wait begins there are 50, and nothing more will happen."""
+
+    async def main() -> None:
+        with Log(log_path, durability="process") as log:
+            log.append_many([b"value"] * 50)
+            watcher = Watcher(log, asyncio.get_running_loop())
+            assert await asyncio.wait_for(watcher.wait_for(100, True), 10)
+            assert await asyncio.wait_for(watcher.wait_for(49, False), 10)
+            waiting = watcher.wait_for(100, False)
+            log.close()
+            watcher.stop()
+            assert not await waiting
+
+    asyncio.run(main())

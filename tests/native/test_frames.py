@@ -8,7 +8,7 @@ import random
 import pytest
 from support.format import Frame, encode_frame
 
-from striate._native.frame import FRAMES_AHEAD, verified_until
+from striate._native.frame import FRAMES_AHEAD, crc32c, frame_checksum, seal_frames, verified_until
 
 SEGMENT_ID = 0x1122334455667788
 SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 64, 104, 128, 300]
@@ -106,3 +106,25 @@ def test_another_segments_frames_and_zeros_are_not_right(portable: bool) -> None
     assert verified_until(data, 0, len(data), SEGMENT_ID + 1, portable) == 0
     assert verified_until(bytes(4096), 0, 4096, SEGMENT_ID, portable) == 0
     assert verified_until(b"", 0, 0, SEGMENT_ID, portable) == 0
+
+
+@both
+def test_sealing_writes_the_checksums_and_extends_the_chain(portable: bool) -> None:
+    for sizes in [*itertools.product(SIZES, repeat=3), [], [128], [1, 2], [64] * 40, [5000, 1, 3000, 70_000]]:
+        frames = frames_of(list(sizes))
+        unsealed = bytearray(b"".join(b"\xff\xff\xff\xff" + frame[4:] for frame in frames))
+        chain = seal_frames(unsealed, SEGMENT_ID, 77, portable)
+        assert unsealed == b"".join(frames), sizes
+        expected = 77
+        for frame in frames:
+            expected = crc32c(frame[:4], expected)
+        assert chain == expected, sizes
+
+
+@both
+def test_the_checksum_of_one_frame(portable: bool) -> None:
+    for size in [*range(300), 1024, 70_001]:
+        (frame,) = frames_of([size], size)
+        assert frame_checksum(frame[:24], frame[24 : 24 + size], SEGMENT_ID, portable) == int.from_bytes(
+            frame[:4], "little"
+        ), size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
@@ -180,3 +181,31 @@ def test_no_descriptor_is_left(path: str) -> None:
     begun(path)
     Live.open_reader(path, LOG_ID)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---------------------------------------------------------------- sleeping
+
+
+def test_a_wake_up_before_the_sleep_is_not_lost(path: str) -> None:
+    live = begun(path)
+    announced = live._announce()
+    live._wake()
+    assert live._sleep(announced, 5_000_000_000) == -errno.EAGAIN
+
+
+def test_the_announcement_of_another_is_not_ones_own(path: str) -> None:
+    """One is about to sleep, all are woken, and another announces itself: the first may not sleep any more."""
+    live = begun(path)
+    other = Live.open_reader(path, LOG_ID)
+    assert other is not None
+    announced = live._announce()
+    assert other._announce() == announced, "they sleep together"
+    live._wake()
+    other._announce()
+    assert live._sleep(announced, 5_000_000_000) == -errno.EAGAIN
+
+
+def test_a_sleep_without_a_wake_up_lasts(path: str) -> None:
+    live = begun(path)
+    live._wake()  # of nobody
+    assert live._sleep(live._announce(), 10_000_000) == -errno.ETIMEDOUT

@@ -73,7 +73,10 @@ def test_both_codecs_agree(made: Manifest) -> None:
 
 u32, u64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
 entries = st.builds(SegmentEntry, u64, u64, u32, st.booleans(), st.booleans(), u64, u64, u64, u64, u32, u32, u32)
-manifests = st.builds(Manifest, u64, u64, u64, u64, u32, u32, st.lists(entries, max_size=5).map(tuple))
+in_order = st.lists(entries, max_size=5, unique_by=lambda entry: entry.base_offset).map(
+    lambda made: tuple(sorted(made, key=lambda entry: entry.base_offset))
+)
+manifests = st.builds(Manifest, u64, u64, u64, u64, u32, u32, in_order)
 
 
 @given(manifests)
@@ -161,3 +164,9 @@ def test_the_entry_of_a_segment(tmp_path: Path) -> None:
     assert SegmentEntry.of(segment) == entry
     unsealed = SegmentEntry.of(segment, sealed=False)
     assert unsealed == SegmentEntry(entry.base_offset, entry.segment_id)
+
+
+@pytest.mark.parametrize("entries", [(UNSEALED, SEALED), (SEALED, SEALED)], ids=["descending", "equal"])
+def test_base_offsets_ascend(entries: tuple[SegmentEntry, ...]) -> None:
+    with pytest.raises(CorruptManifestError, match="ascend"):
+        decode(replace(WHOLE, entries=entries).encode(), "manifest")

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import io
 import os
-import threading
 from asyncio import get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,8 +18,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from striate._native.record import Record
-from striate.errors import InvalidTypeError, LogClosedError, SyncFailedError
-from striate.storage.arguments import absolute_path, check_timeout
+from striate.errors import DiskError, InvalidTypeError, LogClosedError, SyncFailedError, WrongLoopError
+from striate.storage.arguments import absolute_path, check_timeout, integer
 from striate.storage.info import SegmentInfo
 from striate.storage.log import (
     DEFAULT_BATCH_BYTES,
@@ -29,6 +28,7 @@ from striate.storage.log import (
     DEFAULT_TOMBSTONE_GRACE,
     Log,
 )
+from striate.storage.watcher import Watcher
 from striate.types import (
     BytesLike,
     CompactionResult,
@@ -84,12 +84,13 @@ class AsyncLog:
         self._power = False
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._event_descriptor = -1
-        self._watcher: _Watcher | None = None
+        self._watcher: Watcher | None = None
+        self._closing: asyncio.Future[None] | None = None
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> AsyncLog:
         """Open a log; recovery, if it takes any, does not block the loop. Arguments and errors as of
-        :class:`~striate.Log`."""
+        :class:`~striate.Log`. Cancelled, it ends once the log is closed again."""
         self = cls(path, *arguments, **options)
         await self._open()
         return self
@@ -98,14 +99,23 @@ class AsyncLog:
         if self._opened is not None:
             return
         self._loop = get_running_loop()
-        log = await asyncio.to_thread(Log, *self._arguments, **self._options)
-        self._opened = log
-        self._append_nowait = log._append_nowait
-        self._power = log.mode == "a" and log.durability == "power"
-        if self._power:
-            self._event_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        opening = self._loop.run_in_executor(None, lambda: Log(*self._arguments, **self._options))
+        try:
+            log = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await _undo(opening)
+            raise
+        if log.mode == "a" and log.durability == "power":
+            try:
+                self._event_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            except OSError as error:
+                log.close()
+                raise DiskError(log.path, "make an eventfd for", error.errno or 0, error.strerror or "") from None
             self._loop.add_reader(self._event_descriptor, self._on_sync)
             log._notify_on(self._event_descriptor)
+            self._power = True
+        self._opened = log
+        self._append_nowait = log._append_nowait
 
     @property
     def _log(self) -> Log:
@@ -132,7 +142,11 @@ class AsyncLog:
         """Called outside the log's loop, or before it was opened."""
         if self._opened is None:
             raise LogClosedError(self._path)
-        raise RuntimeError("an AsyncLog is used in the event loop it was opened in; use Log from other threads")
+        raise WrongLoopError(self._path)
+
+    def _check_loop(self) -> None:
+        if get_running_loop() is not self._loop:
+            self._refuse()
 
     # ------------------------------------------------------------ durability
 
@@ -184,8 +198,7 @@ class AsyncLog:
 
     async def append_tombstone(self, key: BytesLike) -> int:
         """Append a record that deletes its key; see :meth:`striate.Log.append_tombstone`."""
-        if get_running_loop() is not self._loop:
-            self._refuse()
+        self._check_loop()
         if key is None:
             raise InvalidTypeError("key", "bytes", type(None))
         offset = self._log._append_nowait(b"", key, RecordKind.TOMBSTONE)
@@ -201,8 +214,7 @@ class AsyncLog:
         lengths: npt.NDArray[np.integer[Any]] | None = None,
     ) -> range:
         """Append a batch, all or nothing; see :meth:`striate.Log.append_many`."""
-        if get_running_loop() is not self._loop:
-            self._refuse()
+        self._check_loop()
         offsets = self._log._append_many_nowait(values, keys, lengths)
         if self._power and offsets:
             await self._durable()
@@ -308,13 +320,17 @@ class AsyncLog:
 
     async def wait(self, offset: int, timeout: float | None = None) -> bool:
         """Sleep until an offset can be read; see :meth:`striate.Log.wait`. Other tasks run meanwhile."""
-        log = self._log
         check_timeout(timeout)
-        if log.wait(offset, 0):
+        return await self._wait(integer(offset, "offset", 0, (1 << 63) - 1), timeout, False)
+
+    async def _wait(self, offset: int, timeout: float | None, following: bool) -> bool:
+        self._check_loop()
+        log = self._log
+        if log._sleep(offset, 0, following):
             return True
         if self._watcher is None:
-            self._watcher = _Watcher(log, self._own_loop())
-        future = self._watcher.wait_for(offset)
+            self._watcher = Watcher(log, self._own_loop())
+        future = self._watcher.wait_for(offset, following)
         try:
             return await asyncio.wait_for(future, None if timeout is None else min(timeout, 1e9))
         except TimeoutError:
@@ -329,17 +345,20 @@ class AsyncLog:
         return self._follow_from(position, timeout)
 
     async def _follow_from(self, position: int, timeout: float | None) -> AsyncIterator[Record]:
+        self._check_loop()
         log = self._log
         with contextlib.suppress(LogClosedError):
             while True:
-                for steps, record in enumerate(log.scan(position), 1):
+                end = log.next_offset
+                for steps, record in enumerate(log.scan(position, end), 1):
                     position = record.offset + 1
                     yield record
                     if log.closed:
                         return
                     if steps % 256 == 0:
                         await asyncio.sleep(0)  # let other tasks run while a backlog is read
-                if not await self.wait(position, timeout) and timeout is not None:
+                position = max(position, end)  # compaction may have dropped the last ones
+                if not await self._wait(position, timeout, True) and timeout is not None:
                     return
 
     # ------------------------------------------------------------ figures
@@ -403,78 +422,52 @@ class AsyncLog:
         return self._log.stats()
 
     async def close(self) -> None:
-        """Make everything durable and close; waiting appends complete first. See :meth:`striate.Log.close`."""
+        """Make everything durable and close; waiting appends complete first. See :meth:`striate.Log.close`.
+
+        Cancelled, the log is closed all the same. In another loop it works once the log's own is closed.
+        """
         log = self._opened
-        if log is None or log.closed:
+        if log is None or (self._closing is not None and self._closing.done()):
             return
-        try:
-            await asyncio.to_thread(log.close)
-        finally:
+        if not self._own_loop().is_closed():
+            self._check_loop()
+        if self._closing is None:
+            # No task, which the end of the loop would cancel, and shielded: the sync thread writes to the eventfd until
+            # it has ended.
+            self._closing = get_running_loop().run_in_executor(None, log.close)
+            self._closing.add_done_callback(self._closed)
+        await asyncio.shield(self._closing)
+
+    def _closed(self, _: object) -> None:
+        if self._own_loop().is_closed():
+            self._waiting.clear()
+        else:
             self._complete()
-            self._fail_waiting(LogClosedError(log.path))
+            self._fail_waiting(LogClosedError(self._path))
             if self._event_descriptor >= 0:
                 self._own_loop().remove_reader(self._event_descriptor)
-                os.close(self._event_descriptor)
-                self._event_descriptor = -1
-            if self._watcher is not None:
-                self._watcher.stop()
-                self._watcher = None
+        self._close_descriptor()
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+
+    def _close_descriptor(self) -> None:
+        if self._event_descriptor >= 0:
+            os.close(self._event_descriptor)
+            self._event_descriptor = -1
+
+    def __del__(self) -> None:
+        # Dropped without close(), after its loop, which held it until then.
+        if getattr(self, "_event_descriptor", -1) >= 0:
+            if self._opened is not None and self._opened._is_ours():
+                self._opened._notify_on(-1)
+            self._close_descriptor()
 
 
-class _Watcher:
-    """One thread that sleeps on the log for all tasks that wait for new records; it is asked anew for every sleep."""
-
-    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop) -> None:
-        self._log = log
-        self._loop = loop
-        self._futures: list[tuple[int, asyncio.Future[bool]]] = []
-        self._wanted = threading.Event()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._watch, name="striate-watcher", daemon=True)
-        self._thread.start()
-
-    def wait_for(self, offset: int) -> asyncio.Future[bool]:
-        """A future that becomes true once the offset can be read, false when the log closes."""
-        future: asyncio.Future[bool] = self._loop.create_future()
-        self._futures.append((offset, future))
-        self._wanted.set()
-        return future
-
-    def stop(self) -> None:
-        """End the thread (the log is closed by now, which wakes it) and the futures."""
-        self._stopped = True
-        self._wanted.set()
-        self._thread.join()
-        self._wake()
-
-    def _watch(self) -> None:
-        while True:
-            self._wanted.wait()
-            self._wanted.clear()
-            if self._stopped:
-                return
-            # For the very next record, whatever offsets are waited for: a task may ask for a nearer one meanwhile.
-            with contextlib.suppress(LogClosedError):
-                self._log.wait(self._next_offset())
-            with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits any more
-                self._loop.call_soon_threadsafe(self._wake)
-
-    def _next_offset(self) -> int:
-        """Where the log ends, or nearer when a record came since a task looked."""
-        return min([self._log.next_offset, *(offset for offset, _ in tuple(self._futures))])
-
-    def _wake(self) -> None:
-        try:
-            closed, visible = False, self._log.next_offset
-        except LogClosedError:
-            closed, visible = True, 0
-        waiting, self._futures = self._futures, []
-        for offset, future in waiting:
-            if future.done():
-                continue
-            if closed or visible > offset:
-                future.set_result(not closed)
-            else:
-                self._futures.append((offset, future))
-        if self._futures and not closed:
-            self._wanted.set()
+async def _undo(opening: asyncio.Future[Log]) -> None:
+    """Close a log whose opening was cancelled: the thread that opens it goes on, and would leave it locked."""
+    while not opening.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([opening])
+    if opening.exception() is None:
+        opening.result().close()

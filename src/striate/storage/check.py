@@ -33,12 +33,13 @@ def verify(log: Log, progress: Callable[[int, int], None] | None = None) -> Veri
     log._check_usable()
     problems = list(log.recovery.problems)
     known = {(problem.path, problem.position) for problem in problems}
-    segments = log._segments
+    segments = log._measured()
+    active, moment = log._moment()  # after the list: what has become active since is not in it
     total = sum(segment.end_position for segment in segments)
     records = size = 0
     for number, segment in enumerate(segments):
         segment.check_index()
-        count, checked, found = segment.check()
+        count, checked, found = segment.check(moment if segment is active else None)
         records += count
         size += checked
         for position, offset, reason in found:

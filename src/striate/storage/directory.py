@@ -5,6 +5,7 @@ Nothing here looks into a segment.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from striate._native.frame import crc32c
 from striate.errors import (
+    DiskError,
     LogLockedError,
     LogNotFoundError,
     NetworkFilesystemError,
@@ -112,17 +114,20 @@ def lock(disk: Disk, path: str) -> int:
     descriptor = disk.open_file(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        # For the message below only; nothing depends on it.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BlockingIOError:
         holder = os.pread(descriptor, 20, 0)
         disk.close_file(descriptor)
         raise LogLockedError(path, int(holder) if holder.isdigit() else None) from None
-    try:
-        # For the message above only; nothing depends on it.
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     except OSError as error:
-        if error.errno is None:
-            raise
+        disk.close_file(descriptor)
+        raise DiskError(name, "lock", error.errno or 0, error.strerror or "") from None
+    except BaseException:  # a signal's, which may come with the lock taken
+        disk.close_file(descriptor)
+        raise
     return descriptor
 
 

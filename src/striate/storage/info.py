@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate._native.segment import Segment, file_names
+from striate.errors import CorruptSegmentError, DiskError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,11 +62,20 @@ class SegmentInfo:
     def index(self) -> npt.NDArray[np.uint32] | None:
         """The index file as a read-only ``numpy.memmap`` of shape ``(record_count, 2)``, dtype ``<u4``: relative offset
         and position in units of 8 bytes. ``None`` in a fixed-length log. Not a copy: pages are read as they are
-        touched."""
+        touched.
+
+        Raises:
+            DiskError: the file is gone, as after compaction or retention. CorruptSegmentError: it is too short.
+        """
         import numpy
 
         if self.index_path is None:
             return None
         if self.record_count == 0:
             return numpy.empty((0, 2), dtype="<u4")
-        return numpy.memmap(self.index_path, dtype="<u4", mode="r", shape=(self.record_count, 2))
+        try:
+            return numpy.memmap(self.index_path, dtype="<u4", mode="r", shape=(self.record_count, 2))
+        except OSError as error:
+            raise DiskError(self.index_path, "map", error.errno or 0, error.strerror or "") from None
+        except ValueError:
+            raise CorruptSegmentError(self.index_path, "the file is too short") from None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from striate._native.io import REAL_DISK, Disk
 from striate._native.live import Live
 from striate._native.record import Record
+from striate._native.segment import Segment
 from striate.errors import (
     DamagedLogError,
     DiskError,
@@ -525,7 +526,7 @@ class Log(SegmentList):
                 which the iteration ends; ``None`` for no end.
 
         The iteration ends when the log is closed. Raises as :meth:`scan`, also when the log is truncated to before
-        where the iteration stands.
+        where the iteration stands (noticed when it sleeps or wakes, so not if as many records are appended first).
         """
         position = self.next_offset if start is None else integer(start, "start", 0, (1 << 63) - 1)
         if not self.lowest_offset <= position <= self.next_offset:
@@ -537,12 +538,14 @@ class Log(SegmentList):
         # Another thread may close the log between any two steps; the next one then raises.
         with contextlib.suppress(LogClosedError):
             while True:
-                for record in self.scan(position):
+                end = self.next_offset
+                for record in self.scan(position, end):
                     position = record.offset + 1
                     yield record
                     if self.closed:
                         return
-                if not self.wait(position, timeout) and timeout is not None:
+                position = max(position, end)  # compaction may have dropped the last ones
+                if not self._sleep(position, _nanoseconds(timeout), True) and timeout is not None:
                     return
 
     def wait(self, offset: int, timeout: float | None = None) -> bool:
@@ -557,7 +560,7 @@ class Log(SegmentList):
         """
         position = integer(offset, "offset", 0, (1 << 63) - 1)
         check_timeout(timeout)
-        return bool(self._sleep(position, -1 if timeout is None else int(min(timeout, 1e9) * 1e9)))
+        return bool(self._sleep(position, _nanoseconds(timeout)))
 
     def offset_for_time(self, timestamp: int | datetime) -> int:
         """The first offset at or after a time (microseconds since the epoch, or an aware ``datetime``).
@@ -587,12 +590,19 @@ class Log(SegmentList):
     def segments(self) -> list[SegmentInfo]:
         """The segments, oldest first."""
         self._check_usable()
-        return [SegmentInfo.of(self.path, segment) for segment in self._segments]
+        return [SegmentInfo.of(self.path, segment) for segment in self._measured()]
+
+    def _measured(self) -> tuple[Segment, ...]:
+        """The segments, with the ends and times of those that another process appends to."""
+        segments = self._segments
+        for segment in segments:
+            segment.measure()
+        return segments
 
     def stats(self) -> LogStats:
         """Figures of this moment."""
         self._check_usable()
-        segments = self._segments
+        segments = self._measured()
         appends, syncs = self._counters
         filled = [segment for segment in segments if segment.record_count]
         return LogStats(
@@ -631,24 +641,29 @@ class Log(SegmentList):
             SyncFailedError, DiskError: the log is closed all the same; what was acknowledged is safe.
         """
         with self._maintenance, self._admin:
-            if self.closed or not self._is_ours():
+            if not self._is_ours():
                 return
             try:
                 if self._mode == "a" and self._state == OPEN:
                     with self._exclusive():
                         self._quiesce()
             finally:
-                self._set_state(CLOSED)
-                self._stop_threads()
-                self._release()
+                # Interrupted at any place, it is finished by another call or when the object goes.
+                try:
+                    self._set_state(CLOSED)
+                    self._stop_threads()
+                finally:
+                    self._release()
 
     def _release(self) -> None:
         if self._lock_descriptor >= 0:
             directory.unlock(self._lock_descriptor)
-        for descriptor in (self._checkpoint_file, self._lock_descriptor):
+        # Forgotten before they are closed: a number that is closed twice may be another file's by then.
+        descriptors = self._checkpoint_file, self._lock_descriptor
+        self._checkpoint_file = self._lock_descriptor = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 self._disk.close_file(descriptor)
-        self._checkpoint_file = self._lock_descriptor = -1
 
     def __del__(self) -> None:
         # A log that was dropped without close() is a killed writer to the next one; only its lock is given back here.
@@ -656,6 +671,10 @@ class Log(SegmentList):
             self._set_state(CLOSED)
             self._stop_threads()
             self._release()
+
+
+def _nanoseconds(timeout: float | None) -> int:
+    return -1 if timeout is None else int(min(timeout, 1e9) * 1e9)
 
 
 class _Unopened(Log):

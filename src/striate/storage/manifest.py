@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from striate._native.frame import crc32c
@@ -125,7 +126,7 @@ def decode(data: bytes, path: str) -> Manifest:
     """Parse a manifest.
 
     Raises:
-        CorruptManifestError: too short, wrong magic, wrong length or checksum. UnknownVersionError: another format
+        CorruptManifestError: too short, wrong magic, length, checksum or order. UnknownVersionError: another format
         version.
     """
     if len(data) < _HEADER.size:
@@ -142,6 +143,11 @@ def decode(data: bytes, path: str) -> Manifest:
     if len(data) != _HEADER.size + count * _ENTRY.size:
         raise CorruptManifestError(path, f"{len(data)} bytes do not hold {count} entries", position=len(data))
     entries = tuple(_decode_entry(fields) for fields in _ENTRY.iter_unpack(data[_HEADER.size :]))
+    for number, (entry, following) in enumerate(pairwise(entries)):
+        if entry.base_offset >= following.base_offset:
+            raise CorruptManifestError(
+                path, "base offsets do not ascend", position=_HEADER.size + (number + 1) * _ENTRY.size
+            )
     return Manifest(log_id, sequence, lowest, initial, record_size, codec, entries)
 
 

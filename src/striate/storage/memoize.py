@@ -134,14 +134,18 @@ class _Memo:
             with self.lock:
                 self.misses += 1
             return value, True
-        aging = False
-        if self.stale:
-            left = self.cache.expires_in(key)
-            aging = left is None or left <= self.stale
+        aging = self.is_aging(key)
         with self.lock:
             self.hits += 1
             self.stale_hits += aging
         return value, aging
+
+    def is_aging(self, key: bytes) -> bool:
+        """Whether the result is past its ttl, and served only until there is a new one."""
+        if not self.stale:
+            return False
+        left = self.cache.expires_in(key)
+        return left is None or left <= self.stale
 
     def store(self, key: bytes, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         tags = self.tags(*args, **kwargs) if callable(self.tags) else self.tags
@@ -236,6 +240,9 @@ class _Functions:
         with self.memo.lock:
             refreshes = sum(isinstance(each, _Refresh) for each in self.flights.values())
             if key in self.flights or refreshes >= _MOST_REFRESHES:
+                return
+            # One that has landed since the caller looked has left a fresh result.
+            if not self.memo.is_aging(key):
                 return
             flight = self.flights[key] = _Refresh()
 

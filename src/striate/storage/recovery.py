@@ -142,6 +142,11 @@ def _recover_tail(
             store_path = segment.store.path
             for lost_from, _, position, reason in segment.damage:
                 result.report.problems.append(Problem(store_path, position, lost_from, reason))
+            if not segment.damage and not result.report.problems:
+                # Never half: a log whose segments are not finished takes no appends.
+                result.report.problems.append(
+                    Problem(store_path, end, None, "bytes behind the last record are damaged")
+                )
             cut = True
         elif dirty > end and verdict != "sealed" and writable and not cut:
             broken = _set_aside(disk, segment.store.path, end, dirty, result)
@@ -176,7 +181,9 @@ def _judge(
             result.lost.append((entry.base_offset, after, store_path, "the segment cannot be read"))
             following = entry.base_offset
             continue
-        synced = _synced_position(entry, checkpoint)
+        # A checkpoint of a later segment says the same of all records before as a mark in one does.
+        later_mark = later_mark or (checkpoint is not None and checkpoint.base_offset > entry.base_offset)
+        synced = _synced_position(entry, checkpoint, _ALL if later_mark and following is None else 0)
         stop = _MOST if distrust_from is None else min(max(distrust_from - entry.base_offset, 0), _MOST)
         verdict, end, dirty = segment.recover(min(synced, segment.store.capacity), stop)
         damaged = segment.store.path in {problem.path for problem in result.report.problems}
@@ -223,12 +230,10 @@ def _lost_until(entry: SegmentEntry, checkpoint: directory.Checkpoint | None) ->
     return max(_durable_until(entry, checkpoint), entry.base_offset + 1)
 
 
-def _synced_position(entry: SegmentEntry, checkpoint: directory.Checkpoint | None) -> int:
-    if checkpoint is None:
-        return 0
-    if checkpoint.segment_id == entry.segment_id:
+def _synced_position(entry: SegmentEntry, checkpoint: directory.Checkpoint | None, otherwise: int) -> int:
+    if checkpoint is not None and checkpoint.segment_id == entry.segment_id:
         return checkpoint.synced_position
-    return _ALL if checkpoint.base_offset > entry.base_offset else 0
+    return otherwise
 
 
 def _set_aside(disk: Disk, store_path: str, start: int, end: int, result: Recovered) -> str:

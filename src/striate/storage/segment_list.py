@@ -12,10 +12,11 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 from striate._native.log import LogCore
 from striate._native.segment import Segment, file_names
-from striate.errors import DiskError, StorageError, SyncFailedError
+from striate.errors import DiskError, InvalidTypeError, StorageError, SyncFailedError
 from striate.storage import manifest
 from striate.storage.manifest import Manifest, SegmentEntry
 from striate.storage.reserve import Reserve
@@ -27,6 +28,13 @@ OPEN, FROZEN, FAILED, DAMAGED, CLOSED = range(5)  # states of a log, as in nativ
 def random_u64() -> int:
     """A random id; never 0, so that zeros on disk never look like one."""
     return secrets.randbits(64) or 1
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1  # gone or out of reach: the next thing done there says so
 
 
 class SegmentList(LogCore):
@@ -43,6 +51,11 @@ class SegmentList(LogCore):
     _initial_offset: int
     _reserve: Reserve
 
+    def __reduce__(self) -> NoReturn:
+        # Copies and other processes would share what only one may have: the lock, the threads, the end.
+        expected = "anything but a log, whose path can be opened where it is needed"
+        raise InvalidTypeError("what is copied or pickled", expected, type(self))
+
     @contextlib.contextmanager
     def _exclusive(self, *, lead: bool = True) -> Iterator[None]:
         """One structural change at a time: no append gets in and, with ``lead``, no sync runs.
@@ -51,28 +64,29 @@ class SegmentList(LogCore):
         """
         with self._admin:
             self._raise_unless_open()
-            if lead:
-                self._lead()
+            # All within the try: a signal that came while a call waited raises as soon as that returns.
             try:
+                if lead:
+                    self._lead()
                 self._set_state(FROZEN)
+                yield
+            except SyncFailedError as error:
+                self._fail(error.errno)
+                raise
+            finally:
                 try:
-                    yield
-                except SyncFailedError as error:
-                    self._fail(error.errno)
-                    raise
-                finally:
                     if self._state == FROZEN:
                         self._set_state(OPEN)
-            finally:
-                if lead:
-                    self._resign()
+                finally:
+                    if lead:
+                        self._resign()
 
     @contextlib.contextmanager
     def _leadership(self, wanted: bool = True) -> Iterator[None]:
         """No sync runs but the caller's own, if that is ``wanted``."""
-        if wanted:
-            self._lead()
         try:
+            if wanted:
+                self._lead()
             yield
         finally:
             if wanted:
@@ -168,7 +182,7 @@ class SegmentList(LogCore):
         # A segment without records makes way: no two of a log have one base offset.
         blank = tuple(s for s in segments[-1:] if s.next_offset == s.base_offset)
         created = self._new_segment(following, size_bytes)
-        self._prepare_first(created)
+        self._prepare_first(created, active.end_position if active is not None else 0)
         try:
             if active is not None and not blank:
                 self._put_away(active)
@@ -241,7 +255,7 @@ class SegmentList(LogCore):
             and not last.damage
             and last.next_offset == self._written_next
             and last.end_position + size_bytes <= min(last.store.capacity, self.segment_bytes)
-            and os.path.getsize(last.store.path) == last.end_position + FOOTER_BYTES
+            and _size(last.store.path) == last.end_position + FOOTER_BYTES
         )
 
     def _resume(self, segments: tuple[Segment, ...]) -> None:

@@ -74,7 +74,7 @@ def _copy_all(disk: Disk, sources: tuple[Segment, ...], target: str, named: Mani
     copies: list[Segment] = []
     try:
         directory.prepare(disk, target)
-        for source in _distinct(sources):
+        for source in sources:
             _copy_segment(disk, source, target, named.log_id, copies)
         disk.sync_directory(target)
         entries = tuple(SegmentEntry.of(copy) for copy in copies)
@@ -92,13 +92,6 @@ def _missing(target: str) -> list[str]:
         missing.append(target)
         target = os.path.dirname(target)
     return missing
-
-
-def _distinct(sources: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """Without segments that another of the same base offset follows, which earlier builds left: they are empty, and
-    copies have no revisions to tell them apart by."""
-    by_base = {source.base_offset: source for source in sources}
-    return tuple(by_base.values())
 
 
 def _copy_segment(disk: Disk, source: Segment, target: str, log_id: int, copies: list[Segment]) -> None:

@@ -1,0 +1,3 @@
+# Native callers only.
+
+class Preparer: ...
