@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "changes.h"
 #include "eviction.h"
 #include "wheel.h"
 
@@ -80,18 +81,39 @@ static uint8_t parts_of(const striate_options *options) {
                      (options->tag_count ? STRIATE_TAGGED : 0));
 }
 
+/* For listeners: what is about to be written over the entry at `place`. */
+static striate_change *new_change(striate_stripe *stripe, const striate_key *key, const striate_place *place,
+                                  const char *value, uint32_t size, uint8_t flags) {
+    striate_entry *old = place->bucket ? striate_entry_at(stripe, place->bucket->ref[place->slot]) : NULL;
+    striate_change *change = striate_change_new(key, old, size);
+
+    if (!change)
+        return NULL;
+    change->new_flags = flags;
+    memcpy(change->bytes + key->size + change->old_size, value, size);
+    return change;
+}
+
 /* Makes or overwrites the entry at `place`. */
 static int write_entry(striate_stripe *stripe, const striate_key *key, striate_place *place, const char *value,
                        uint32_t size, int64_t now, const striate_options *options, uint64_t *version) {
     uint8_t flags = parts_of(options);
+    int kind = options->mode == STRIATE_PATCH ? STRIATE_PATCHED : place->bucket ? STRIATE_REPLACED : STRIATE_CREATED;
+    int watched = striate_is_watched(stripe->table) && options->mode != STRIATE_QUIETLY;
+    striate_change *change = watched ? new_change(stripe, key, place, value, size, flags) : NULL;
     striate_entry *entry;
     int status = flags & STRIATE_TIMED ? striate_wheel_ready(stripe, now) : 0;
 
     if (status == 0)
         status = striate_stripe_put(stripe, key, size, flags, options->tag_count, place, &entry);
-    if (status != 0)
+    if (status != 0) {
+        free(change);
         return status;
-    memcpy(striate_entry_value(entry), value, size);
+    }
+    if (watched)
+        striate_change_publish(stripe->table, change, kind);
+    if (size)
+        memcpy(striate_entry_value(entry), value, size);
     if (flags & STRIATE_TAGGED)
         memcpy(striate_entry_tags(entry), options->tags, 8ull * options->tag_count);
     if (flags & STRIATE_TIMED) {
@@ -160,10 +182,11 @@ int striate_delete(striate_table *table, const striate_key *key, int64_t now, ui
 
 /* Writes an entry anew with another value or other times; its flags and tags stay. `value` must not lie in it. */
 static int rewrite(striate_stripe *stripe, const striate_key *key, striate_place *place, const char *value,
-                   uint32_t size, int64_t now, int64_t deadline, int64_t idle) {
+                   uint32_t size, int64_t now, int64_t deadline, int64_t idle, int mode) {
     striate_entry *entry = striate_entry_at(stripe, place->bucket->ref[place->slot]);
     uint64_t tags[STRIATE_MAX_TAGS];
-    striate_options options = {.flags = entry->flags, .deadline = deadline, .idle = idle, .tags = tags};
+    striate_options options = {
+        .mode = mode, .flags = entry->flags, .deadline = deadline, .idle = idle, .tags = tags};
     uint64_t version;
 
     if (entry->flags & STRIATE_TAGGED) {
@@ -190,7 +213,7 @@ static int touch_entry(striate_stripe *stripe, const striate_key *key, striate_p
     if (!copy)
         return STRIATE_NO_MEMORY;
     memcpy(copy, striate_entry_value(entry), size);
-    status = rewrite(stripe, key, place, copy, size, now, deadline, idle);
+    status = rewrite(stripe, key, place, copy, size, now, deadline, idle, STRIATE_QUIETLY);
     free(copy);
     return status;
 }
@@ -263,7 +286,7 @@ static int increment_entry(striate_stripe *stripe, const striate_key *key, int64
         deadline = striate_entry_timer(entry)->deadline;
     if (entry->flags & STRIATE_IDLE)
         idle = striate_entry_idle(entry)->limit;
-    return rewrite(stripe, key, &place, digits, print_number(*sum, digits), now, deadline, idle);
+    return rewrite(stripe, key, &place, digits, print_number(*sum, digits), now, deadline, idle, STRIATE_PATCH);
 }
 
 int striate_increment(striate_table *table, const striate_key *key, int64_t now, int64_t delta, int64_t *sum) {

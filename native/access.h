@@ -7,7 +7,14 @@
 
 #include "table.h"
 
-enum { STRIATE_SET = 0, STRIATE_ADD = 1, STRIATE_REPLACE = 2, STRIATE_COMPARE = 3 };
+enum {
+    STRIATE_SET = 0,
+    STRIATE_ADD = 1,
+    STRIATE_REPLACE = 2,
+    STRIATE_COMPARE = 3,
+    STRIATE_PATCH = 4,  /* within access.c: listeners are told that a part changed */
+    STRIATE_QUIETLY = 5 /* within access.c: or nothing, because no value changed */
+};
 
 typedef struct striate_options {
     int32_t mode;

@@ -90,8 +90,8 @@ cdef class CacheCore(Entries):
 
     # ------------------------------------------------------------ many
 
-    cdef Batch load_keys(self, object keys):
-        cdef Batch batch = Batch.__new__(Batch)
+    cdef BulkItems load_keys(self, object keys):
+        cdef BulkItems batch = BulkItems.__new__(BulkItems)
         cdef uint32_t number = 0
         if isinstance(keys, (bytes, str)):
             raise InvalidTypeError("keys", "many keys", type(keys))
@@ -115,7 +115,7 @@ cdef class CacheCore(Entries):
 
         ``keys`` is an iterable of keys or a numpy array of bytes or fixed-size items.
         """
-        cdef Batch batch = self.load_keys(keys)
+        cdef BulkItems batch = self.load_keys(keys)
         cdef list result
         cdef uint32_t number
         if batch.get(self.striped, self.now()) < 0:
@@ -128,7 +128,7 @@ cdef class CacheCore(Entries):
                 result[number] = self.give_value(result[number], batch.items[number].flags)
         return result
 
-    cdef int load_pairs(self, Batch batch) except -1:
+    cdef int load_pairs(self, BulkItems batch) except -1:
         cdef striate_item *item
         cdef uint32_t number
         cdef object value, stored
@@ -148,7 +148,7 @@ cdef class CacheCore(Entries):
 
     def set_many(self, items, *, ttl=None, idle=None, tags=None):
         """Store many values: a mapping, or pairs of key and value. Of equal keys the last wins."""
-        cdef Batch batch = Batch.__new__(Batch)
+        cdef BulkItems batch = BulkItems.__new__(BulkItems)
         cdef striate_options options
         cdef uint64_t tag_hashes[STRIATE_MAX_TAGS]
         cdef int64_t now
@@ -165,5 +165,5 @@ cdef class CacheCore(Entries):
 
     def delete_many(self, keys):
         """Drop many keys; how many there were."""
-        cdef Batch batch = self.load_keys(keys)
+        cdef BulkItems batch = self.load_keys(keys)
         return batch.delete(self.striped, self.now())

@@ -28,7 +28,7 @@ cdef class Commit:
     def __cinit__(self, Partition partition not None, int64_t capacity):
         self.partition, self.capacity = partition, capacity
         self.tables, self.held, self.watched_tables, self.watched_changes = [], [], [], []
-        self.changes = <striate_change *>malloc(sizeof(striate_change) * <size_t>max(capacity, 1))
+        self.changes = <striate_edit *>malloc(sizeof(striate_edit) * <size_t>max(capacity, 1))
         self.records = <record_input *>malloc(sizeof(record_input) * <size_t>max(capacity, 1))
         if self.changes == NULL or self.records == NULL:
             raise MemoryError
@@ -37,9 +37,9 @@ cdef class Commit:
         free(self.changes)
         free(self.records)
 
-    cdef striate_change *new_change(self, TableCore table, object key, int condition,
+    cdef striate_edit *new_change(self, TableCore table, object key, int condition,
                                     uint64_t expected) except NULL:
-        cdef striate_change *change = &self.changes[self.count]
+        cdef striate_edit *change = &self.changes[self.count]
         assert self.count < self.capacity
         load_key(key, &change.key)
         change.index = table.index
@@ -63,7 +63,7 @@ cdef class Commit:
     def add(self, TableCore table, key, bytes value, uint64_t end=0, int condition=STRIATE_MUST_NOTHING,
             uint64_t expected=0):
         """Store bytes, or remove the key where ``value`` is None; ``end``: milliseconds since the epoch, or 0."""
-        cdef striate_change *change = self.new_change(table, key, condition, expected)
+        cdef striate_edit *change = self.new_change(table, key, condition, expected)
         cdef record_input *record = &self.records[self.record_count]
         change.record, change.removes = self.record_count, value is None
         record.kind = KIND_TOMBSTONE if value is None else KIND_VALUE

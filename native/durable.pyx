@@ -17,7 +17,7 @@ from striate._native.keyindex cimport (
     STRIATE_MUST_BE_PRESENT,
     STRIATE_MUST_EQUAL,
     STRIATE_MUST_NOTHING,
-    striate_change,
+    striate_edit,
     striate_hold,
     striate_hold_of,
     striate_keyindex_latest,
@@ -289,7 +289,7 @@ cdef class TableCore:
 
     cdef int64_t write_record(self, const striate_key *key, record_input *record, int64_t deadline, int condition,
                               uint64_t expected) except? -1:
-        cdef striate_change change
+        cdef striate_edit change
         cdef striate_hold hold
         cdef work job
         cdef int status

@@ -18,7 +18,7 @@ cdef class Entries:
     cdef uint32_t compress_from       # values of so many bytes are compressed
 
     cdef int64_t now(self) except? -1
-    # A coarse clock may be some ms behind: good for asking what has expired, not for setting when something will.
+    # For telling how long is left; now() may be a tick of the kernel behind.
     cdef int64_t precise_now(self) except? -1
     # What `loaded` points to lives as long as `key`.
     cdef int load_key(self, object key, striate_key *loaded) except -1

@@ -29,6 +29,7 @@ from striate._native.table cimport (
     striate_touch,
 )
 
+import time
 import zlib
 from datetime import timedelta
 
@@ -47,6 +48,7 @@ cdef enum:
     COMPRESSION_LEVEL = 1
 
 cdef object MISSING = object()
+cdef int64_t COARSE_TICK_NS = max(4000000, <int64_t>(1e9 * time.clock_getres(6)))  # of CLOCK_MONOTONIC_COARSE
 
 
 cdef int64_t as_nanoseconds(object duration, str name) except? -1:
@@ -145,10 +147,20 @@ cdef class Entries:
         options.deadline = STRIATE_NEVER
         if ttl_ns == STRIATE_NEVER and options.idle == STRIATE_NEVER:
             return self.now()
-        now = self.precise_now()
+        if not self.table.timed:
+            self.begin_sweeping()
+        if self.clock is not None:
+            now = self.clock()
+            options.deadline = STRIATE_NEVER if ttl_ns == STRIATE_NEVER else now + ttl_ns
+            return now
+        # The coarse clock may be a tick of the kernel behind: an entry rather lives that much longer than shorter.
+        now = striate_coarse_ns()
         if ttl_ns != STRIATE_NEVER:
-            options.deadline = now + ttl_ns
+            options.deadline = now + ttl_ns + COARSE_TICK_NS
         return now
+
+    def begin_sweeping(self):
+        """Called when entries are about to get a time to live, until the first has one."""
 
     def time_ns(self):
         """What the cache's clock says."""

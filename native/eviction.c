@@ -9,7 +9,7 @@
 #define SAMPLE 24
 /* One part in so many of a stripe's entries is in the window. */
 #define WINDOW_SHARE 100
-/* Of 64 stripes, 4 always judge by frequency and 4 always by recency. */
+/* Of so many stripes one always judges by frequency and one always by recency. */
 #define LEADERS 16
 #define DUEL_LIMIT 256
 /* The worth of one access just after a halving. */

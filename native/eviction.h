@@ -1,4 +1,4 @@
-/* Bounds and what goes when they are reached: TinyLFU with a window (docs/decisions/0011-eviction.md).
+/* Bounds and what goes when they are reached: TinyLFU with a window (docs/decisions/0012-eviction.md).
  *
  * Each slot of the index has four bits of frequency, which a hit raises. A new entry begins with what the sketch, a
  * table of small counters, remembers of its hash, and stands in the window, a short queue. When room is needed, the

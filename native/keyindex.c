@@ -7,17 +7,17 @@
 
 #define SWEEP_AT_LEAST 1024
 /* Expired entries that a change drops on its way. */
-#define EXPIRE_AT_ONCE 4
+#define EXPIRE_BESIDE 4
 
 /* A state of a key, and the version of the record that made it so; the spot's own is 0 where that was a deletion. */
-typedef struct state {
+typedef struct key_state {
     uint64_t since;
     striate_spot spot;
-} state;
+} key_state;
 
 /* What an entry of `settling` has for its value; its version is that of the key's latest record. */
 typedef struct settled {
-    state on_disk, on_its_way;
+    key_state on_disk, on_its_way;
 } settled;
 
 striate_keyindex *striate_keyindex_new(uint64_t number, const uint64_t hash_key[2], int with_settling) {
@@ -143,7 +143,7 @@ striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key
     return spot;
 }
 
-int striate_change_check(striate_change *change, int64_t now) {
+int striate_edit_check(striate_edit *change, int64_t now) {
     striate_entry *entry = striate_stripe_find(stripe_of(change->index, &change->key), &change->key, &change->place);
 
     change->before = entry && !is_over(entry, now) ? spot_of(entry) : (striate_spot){0, 0};
@@ -162,16 +162,16 @@ int striate_change_check(striate_change *change, int64_t now) {
 /* ---------------------------------------------------------------- changing */
 
 /* The latest of three states, which ascend, that is not later than a version. */
-static state latest_until(uint64_t version, const state states[3]) {
+static key_state latest_until(uint64_t version, const key_state states[3]) {
     return states[2].since <= version ? states[2] : states[1].since <= version ? states[1] : states[0];
 }
 
 /* Remembers, for readers, the states before a record that is not durable yet. `latest` is where the key's record was
  * until now. */
-static int settle(striate_keyindex *index, const striate_key *key, uint64_t version, striate_spot latest,
+static int note_settling(striate_keyindex *index, const striate_key *key, uint64_t version, striate_spot latest,
                   const striate_horizon *horizon) {
     striate_key own = *key;
-    state states[3] = {{0, latest}, {0, latest}, {0, latest}};
+    key_state states[3] = {{0, latest}, {0, latest}, {0, latest}};
     settled kept;
     striate_stripe *stripe;
     striate_place place;
@@ -232,7 +232,7 @@ int striate_keyindex_load(striate_keyindex *index, const striate_key *key, stria
     return 0;
 }
 
-int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon) {
+int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon *horizon) {
     striate_keyindex *index = change->index;
     striate_stripe *stripe = stripe_of(index, &change->key);
     striate_place place = change->place;
@@ -245,7 +245,7 @@ int striate_change_apply(striate_change *change, int64_t now, const striate_hori
         entry = striate_stripe_find(stripe, &change->key, &place);
     __atomic_fetch_add(&index->changes, 1, __ATOMIC_SEQ_CST);
     if (index->settling)
-        status = settle(index, &change->key, change->after.version, entry ? spot_of(entry) : (striate_spot){0, 0},
+        status = note_settling(index, &change->key, change->after.version, entry ? spot_of(entry) : (striate_spot){0, 0},
                         horizon);
     if (status != 0)
         return status;
@@ -254,7 +254,7 @@ int striate_change_apply(striate_change *change, int64_t now, const striate_hori
     else if (entry)
         striate_stripe_remove(stripe, place, STRIATE_DELETED);
     if (stripe->timed && now >> STRIATE_TICK_BITS > stripe->wheel->tick)
-        striate_stripe_expire(stripe, now, EXPIRE_AT_ONCE);
+        striate_stripe_expire(stripe, now, EXPIRE_BESIDE);
     return status;
 }
 

@@ -35,10 +35,10 @@ typedef struct striate_keyindex {
 } striate_keyindex;
 
 /* Part of a transaction: a condition on one key, a change of it, or both. */
-typedef struct striate_change {
+typedef struct striate_edit {
     striate_keyindex *index;
     striate_key key;
-    striate_spot before;  /* filled in by striate_change_check */
+    striate_spot before;  /* filled in by striate_edit_check */
     uint64_t expected;    /* with STRIATE_MUST_EQUAL: a version, 0 for absent */
     int64_t deadline;     /* ns since the epoch, or STRIATE_NEVER */
     int64_t record;       /* number of its record, or -1: a condition only */
@@ -47,7 +47,7 @@ typedef struct striate_change {
     uint8_t removes;
     uint8_t alone;        /* no other change is applied with it: what the check found is still there */
     striate_place place;  /* what the check found */
-} striate_change;
+} striate_edit;
 
 enum { STRIATE_MUST_NOTHING = 0, STRIATE_MUST_BE_ABSENT = 1, STRIATE_MUST_BE_PRESENT = 2, STRIATE_MUST_EQUAL = 3 };
 
@@ -81,14 +81,14 @@ int striate_is_settling(striate_keyindex *index, const striate_key *key, uint64_
 /* The same by an entry of `settling`, under its lock. */
 int striate_settled_spot(striate_entry *entry, uint64_t durable, striate_spot *seen);
 /* STRIATE_DONE, or why not: STRIATE_ABSENT, STRIATE_PRESENT, STRIATE_CHANGED. */
-int striate_change_check(striate_change *change, int64_t now);
+int striate_edit_check(striate_edit *change, int64_t now);
 /* How far the disk has the log, as versions, at the moment of an append: what is durable, and what will be once the
  * sync under way has ended. */
 typedef struct striate_horizon {
     uint64_t durable, target;
 } striate_horizon;
 /* Takes in that the change's record is in the log. 0 or STRIATE_NO_MEMORY. */
-int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon);
+int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon *horizon);
 /* The state of a key as it was read from a log, whatever was before; for opening. `spot` 0: none. */
 int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,
                           int64_t now);

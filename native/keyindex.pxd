@@ -22,7 +22,7 @@ cdef extern from "keyindex.h" nogil:
         striate_table *settling
         uint64_t number
         uint64_t changes
-    ctypedef struct striate_change:
+    ctypedef struct striate_edit:
         striate_keyindex *index
         striate_key key
         striate_spot before
@@ -59,8 +59,8 @@ cdef extern from "keyindex.h" nogil:
     void striate_hold_unlock(const striate_hold *holds, int64_t count)
     striate_spot striate_keyindex_latest(striate_keyindex *index, const striate_key *key, int64_t now)
     striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key *key, uint64_t durable)
-    int striate_change_check(striate_change *change, int64_t now)
-    int striate_change_apply(striate_change *change, int64_t now, const striate_horizon *horizon)
+    int striate_edit_check(striate_edit *change, int64_t now)
+    int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon *horizon)
     int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,
                               int64_t now)
     void striate_keyindex_move(striate_keyindex *index, const striate_key *key, striate_spot spot)

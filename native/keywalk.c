@@ -4,9 +4,9 @@
 
 #include "keyindex.h"
 
-#define BATCH_BYTES 65536
+#define WALK_BYTES 65536
 
-static void note(striate_keywalk *walk, striate_entry *entry, striate_spot spot, int64_t deadline) {
+static void note_key(striate_keywalk *walk, striate_entry *entry, striate_spot spot, int64_t deadline) {
     uint64_t needed = walk->size + 24 + entry->key_size;
     uint32_t key_size = entry->key_size;
     char *at;
@@ -37,7 +37,7 @@ static int has_prefix(const striate_keywalk *walk, striate_entry *entry) {
            memcmp(striate_entry_key(entry), walk->prefix, walk->prefix_size) == 0;
 }
 
-static int visit(void *context, striate_stripe *stripe, striate_entry *entry) {
+static int visit_key(void *context, striate_stripe *stripe, striate_entry *entry) {
     striate_keywalk *walk = context;
     int64_t deadline = entry->flags & STRIATE_TIMED ? striate_entry_timer(entry)->deadline : STRIATE_NEVER;
     striate_key key = {striate_entry_key(entry), 0, entry->key_size, 0};
@@ -55,7 +55,7 @@ static int visit(void *context, striate_stripe *stripe, striate_entry *entry) {
         deadline = STRIATE_NEVER;
     }
     if (deadline > walk->now)
-        note(walk, entry, spot, deadline);
+        note_key(walk, entry, spot, deadline);
     return STRIATE_VISIT_KEEP;
 }
 
@@ -63,8 +63,8 @@ void striate_keywalk_next(striate_keywalk *walk) {
     walk->size = 0;
     walk->count = 0;
     do {
-        striate_table_visit(walk->index->latest, &walk->cursor, visit, walk);
-    } while (walk->cursor && walk->size < BATCH_BYTES && !walk->no_memory);
+        striate_table_visit(walk->index->latest, &walk->cursor, visit_key, walk);
+    } while (walk->cursor && walk->size < WALK_BYTES && !walk->no_memory);
 }
 
 static int visit_leaving(void *context, striate_stripe *stripe, striate_entry *entry) {
@@ -74,7 +74,7 @@ static int visit_leaving(void *context, striate_stripe *stripe, striate_entry *e
     (void)stripe;
     if (!walk->no_memory && has_prefix(walk, entry) && striate_settled_spot(entry, walk->durable, &spot) &&
         spot.version)
-        note(walk, entry, spot, STRIATE_NEVER);
+        note_key(walk, entry, spot, STRIATE_NEVER);
     return STRIATE_VISIT_KEEP;
 }
 

@@ -1,7 +1,8 @@
-/* What concerns the whole table: making and freeing it, walking it, its sums, the list for listeners. */
+/* What concerns the whole table: making and freeing it, walking it, its sums. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "changes.h"
 #include "eviction.h"
 #include "hashindex.h"
 #include "wheel.h"
@@ -41,7 +42,8 @@ striate_table *striate_table_new(uint32_t stripe_count, const uint64_t hash_key[
     table->bounded = max_entries != INT64_MAX || max_bytes != INT64_MAX;
     table->lend_entries = at_least_one(max_entries / stripe_count / 64);
     table->lend_bytes = at_least_one(max_bytes / stripe_count / 64);
-    pthread_mutex_init(&table->removed_lock, NULL);
+    pthread_mutex_init(&table->change_lock, NULL);
+    table->last_change = &table->changes;
     striate_arena_init(&table->arena);
     for (uint32_t number = 0; number < stripe_count; number++) {
         pthread_mutex_init(&table->stripes[number].lock, NULL);
@@ -55,15 +57,15 @@ striate_table *striate_table_new(uint32_t stripe_count, const uint64_t hash_key[
     return table;
 }
 
-static void forget_removed(striate_table *table) {
+static void forget_changes(striate_table *table) {
     int64_t lost;
-    striate_removed *removed = striate_table_take_removed(table, &lost);
+    striate_change *change = striate_table_take_changes(table, &lost);
 
-    while (removed) {
-        striate_removed *next = removed->next;
+    while (change) {
+        striate_change *next = change->next;
 
-        free(removed);
-        removed = next;
+        free(change);
+        change = next;
     }
 }
 
@@ -79,9 +81,9 @@ void striate_table_free(striate_table *table) {
         free(stripe->window);
         pthread_mutex_destroy(&stripe->lock);
     }
-    forget_removed(table);
+    forget_changes(table);
     striate_arena_free(&table->arena);
-    pthread_mutex_destroy(&table->removed_lock);
+    pthread_mutex_destroy(&table->change_lock);
     free(table->stripes);
     free(table);
 }
@@ -219,50 +221,4 @@ int64_t striate_table_visit(striate_table *table, uint64_t *cursor, striate_visi
     else
         *cursor = number + 1 < table->stripe_count ? (uint64_t)(number + 1) << 32 : 0;
     return met;
-}
-
-/* ---------------------------------------------------------------- for listeners */
-
-void striate_report(striate_stripe *stripe, striate_entry *entry, int reason) {
-    striate_table *table = stripe->table;
-    striate_removed *removed = malloc(sizeof *removed + entry->key_size + entry->value_size);
-
-    if (removed) {
-        removed->reason = reason;
-        removed->key_size = entry->key_size;
-        removed->value_size = entry->value_size;
-        removed->flags = entry->flags;
-        removed->space = entry->space;
-        memcpy(removed->bytes, striate_entry_key(entry), (uint64_t)entry->key_size + entry->value_size);
-    }
-    pthread_mutex_lock(&table->removed_lock);
-    if (removed && table->removed_count < table->removed_limit) {
-        removed->next = table->removed;
-        table->removed = removed;
-        table->removed_count++;
-        removed = NULL;
-    } else {
-        table->removed_lost++;
-    }
-    pthread_mutex_unlock(&table->removed_lock);
-    free(removed);
-}
-
-void striate_table_report(striate_table *table, int64_t limit) {
-    pthread_mutex_lock(&table->removed_lock);
-    table->removed_limit = limit;
-    pthread_mutex_unlock(&table->removed_lock);
-    __atomic_store_n(&table->reports, limit > 0, __ATOMIC_RELAXED);
-}
-
-striate_removed *striate_table_take_removed(striate_table *table, int64_t *lost) {
-    striate_removed *removed;
-
-    pthread_mutex_lock(&table->removed_lock);
-    removed = table->removed;
-    *lost = table->removed_lost;
-    table->removed = NULL;
-    table->removed_count = table->removed_lost = 0;
-    pthread_mutex_unlock(&table->removed_lock);
-    return removed;
 }

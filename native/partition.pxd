@@ -7,7 +7,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from striate._native.frame cimport frame_view, record_input
-from striate._native.keyindex cimport striate_change, striate_hold, striate_horizon, striate_keyindex, striate_spot
+from striate._native.keyindex cimport striate_edit, striate_hold, striate_horizon, striate_keyindex, striate_spot
 from striate._native.log cimport LogCore
 from striate._native.segment cimport Segment
 
@@ -25,7 +25,7 @@ cdef struct watched:
 
 # A transaction on its way into the log. Everything borrowed.
 cdef struct work:
-    striate_change *changes
+    striate_edit *changes
     int64_t change_count
     striate_hold *holds
     int64_t hold_count

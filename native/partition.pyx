@@ -15,8 +15,8 @@ from striate._native.frame cimport (
     extensions_bytes,
 )
 from striate._native.keyindex cimport (
-    striate_change_apply,
-    striate_change_check,
+    striate_edit_apply,
+    striate_edit_check,
     striate_hold_lock,
     striate_hold_unlock,
     striate_keyindex_free,
@@ -122,7 +122,7 @@ cdef class Partition:
         cdef int64_t number
         cdef int status
         for number in range(job.change_count):
-            status = striate_change_check(&job.changes[number], job.now)
+            status = striate_edit_check(&job.changes[number], job.now)
             if status != 0:
                 job.failed = number
                 return status
@@ -137,7 +137,7 @@ cdef class Partition:
             return status
         for number in range(job.change_count):
             if job.changes[number].record >= 0:
-                status = striate_change_apply(&job.changes[number], job.now, &job.horizon)
+                status = striate_edit_apply(&job.changes[number], job.now, &job.horizon)
                 if status != 0:
                     self.poisoned = True
                     return STATUS_NO_MEMORY

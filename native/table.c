@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "changes.h"
 #include "eviction.h"
 #include "hashindex.h"
 #include "wheel.h"
@@ -79,8 +80,9 @@ static int put_over(striate_stripe *stripe, const striate_key *key, uint32_t val
                     uint32_t tag_count, uint64_t bytes, striate_place *place) {
     uint32_t old_ref = place->bucket->ref[place->slot];
     striate_entry *old = striate_entry_at(stripe, old_ref);
-    int64_t growth = cost_of(bytes) - cost_of(striate_entry_bytes(old));
     uint8_t parts = STRIATE_TIMED | STRIATE_IDLE | STRIATE_TAGGED;
+    uint64_t old_bytes = striate_entry_bytes(old);
+    int64_t growth = bytes == old_bytes ? 0 : cost_of(bytes) - cost_of(old_bytes);
     uint32_t ref;
     int status;
 
@@ -90,6 +92,8 @@ static int put_over(striate_stripe *stripe, const striate_key *key, uint32_t val
         if (flags & STRIATE_TAGGED)
             *striate_entry_tag_count(old) = tag_count;
     } else {
+        if (cost_of(bytes) > stripe->table->max_bytes)
+            return STRIATE_NO_ROOM;
         status = growth > 0 ? striate_reserve(stripe, 0, growth, old_ref) : 0;
         if (status != 0)
             return status;
@@ -125,8 +129,11 @@ void striate_stripe_remove(striate_stripe *stripe, striate_place place, int reas
     striate_entry *entry = striate_entry_at(stripe, ref);
     striate_counts *counts = &stripe->counts[entry->space];
 
-    if (__atomic_load_n(&stripe->table->reports, __ATOMIC_RELAXED) && reason != STRIATE_DELETED)
-        striate_report(stripe, entry, reason);
+    if (striate_is_watched(stripe->table)) {
+        striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+
+        striate_change_publish(stripe->table, striate_change_new(&key, entry, 0), reason);
+    }
     counts->evictions += reason == STRIATE_EVICTED;
     counts->expirations += reason == STRIATE_EXPIRED;
     counts->deletions += reason == STRIATE_DELETED;

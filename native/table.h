@@ -116,16 +116,24 @@ typedef struct striate_stripe {
     uint32_t window_start, window_count, window_capacity;
 } __attribute__((aligned(128))) striate_stripe;
 
-/* A removed entry that listeners are to be told of. */
-typedef struct striate_removed {
-    struct striate_removed *next;
-    int32_t reason;
-    uint32_t key_size, value_size;
-    uint8_t flags, space;
-    char bytes[];
-} striate_removed;
+enum { /* what happened to a key; the last three are the reasons of a removal */
+    STRIATE_CREATED = 1,
+    STRIATE_REPLACED = 2,
+    STRIATE_PATCHED = 3,
+    STRIATE_DELETED = 4,
+    STRIATE_EXPIRED = 5,
+    STRIATE_EVICTED = 6
+};
 
-enum { STRIATE_EVICTED = 1, STRIATE_EXPIRED = 2, STRIATE_DELETED = 3 };
+/* A change that listeners are to be told of. */
+typedef struct striate_change {
+    struct striate_change *next;
+    uint64_t sequence;
+    int32_t kind;
+    uint32_t key_size, old_size, new_size;
+    uint8_t old_flags, new_flags, space;
+    char bytes[]; /* key, old value, new value */
+} striate_change;
 
 typedef struct striate_table {
     uint64_t hash_key[2]; /* secret: what makes collisions unpredictable */
@@ -138,11 +146,14 @@ typedef struct striate_table {
     int32_t duel; /* atomic: above 0, judge by recency; eviction.c */
     int32_t timed; /* atomic: set for good by the first entry with a timer */
     int32_t room_hand; /* atomic: the stripe make_room begins at */
-    /* listeners: newest first, under its own lock, which is taken inside a stripe's */
-    pthread_mutex_t removed_lock;
-    striate_removed *removed;
-    int64_t removed_count, removed_limit, removed_lost;
-    int32_t reports; /* atomic */
+    /* changes.c: oldest first, under a lock that is taken inside a stripe's */
+    pthread_mutex_t change_lock;
+    striate_change *changes, **last_change;
+    int64_t change_count, change_limit, change_lost;
+    uint64_t change_sequence;
+    uint32_t change_word; /* atomic, a futex: moves with each change */
+    uint32_t change_waiters; /* atomic */
+    int32_t reports; /* atomic: whether there are listeners */
     striate_arena arena;
     striate_stripe *stripes;
 } striate_table;
@@ -170,11 +181,6 @@ void striate_table_counts(striate_table *table, int space, striate_counts *total
 int64_t striate_table_memory(striate_table *table);
 /* Evicts elsewhere until `bytes` and one entry are free to borrow: 0 or STRIATE_NO_ROOM. No lock may be held. */
 int striate_table_make_room(striate_table *table, int64_t bytes);
-
-/* From now on evicted and expired entries are kept for listeners, at most `limit` of them; 0: no longer. */
-void striate_table_report(striate_table *table, int64_t limit);
-/* What was removed since the last call, newest first, each the caller's to free(); `*lost`: how many more it were. */
-striate_removed *striate_table_take_removed(striate_table *table, int64_t *lost);
 
 static inline uint64_t striate_table_hash(const striate_table *table, const char *bytes, uint64_t size,
                                           uint32_t space) {
@@ -210,13 +216,11 @@ striate_entry *striate_stripe_find(striate_stripe *stripe, const striate_key *ke
  * `place->bucket` is NULL, or what striate_stripe_find found. 0, STRIATE_NO_MEMORY, STRIATE_NO_ROOM, STRIATE_SHORT. */
 int striate_stripe_put(striate_stripe *stripe, const striate_key *key, uint32_t value_size, uint8_t flags,
                        uint32_t tag_count, striate_place *place, striate_entry **entry);
-/* `reason` is one of STRIATE_EVICTED, …; deletions and evictions are counted by it. */
+/* `reason` is STRIATE_DELETED, …_EXPIRED or …_EVICTED; deletions and evictions are counted by it. */
 void striate_stripe_remove(striate_stripe *stripe, striate_place place, int reason);
 /* Drops up to `limit` expired entries; how many it were. With INT64_MAX all are gone afterwards; else some of the last
  * tick, 8 ms, may still stand (no operation takes them for alive). */
 int64_t striate_stripe_expire(striate_stripe *stripe, int64_t now, int64_t limit);
-/* Listeners: notes a removed entry for striate_table_take_removed. */
-void striate_report(striate_stripe *stripe, striate_entry *entry, int reason);
 
 /* A segment of a stripe at a time: calls `visit` for each entry, under the lock, in an order that splits do not
  * disturb, so that entries which stay are met exactly once. Begin with *cursor 0; it is 0 again after the last segment

@@ -44,10 +44,13 @@ cdef extern from "access.h" nogil:
         STRIATE_IDLE
         STRIATE_TAGGED
         STRIATE_USER_FLAGS
-    cdef enum:                        # reasons of a removal
-        STRIATE_EVICTED
-        STRIATE_EXPIRED
+    cdef enum:                        # changes; the last three are reasons of a removal
+        STRIATE_CREATED
+        STRIATE_REPLACED
+        STRIATE_PATCHED
         STRIATE_DELETED
+        STRIATE_EXPIRED
+        STRIATE_EVICTED
     cdef enum:
         STRIATE_VISIT_KEEP
         STRIATE_VISIT_REMOVE
@@ -78,18 +81,19 @@ cdef extern from "access.h" nogil:
         uint32_t space_count
         int64_t max_entries, max_bytes
         int32_t timed
-        int32_t reports
+        uint32_t change_word
     ctypedef struct striate_key:
         const char *bytes
         uint64_t hash
         uint32_t size
         uint32_t space
-    ctypedef struct striate_removed:
-        striate_removed *next
-        int32_t reason
-        uint32_t key_size, value_size
-        uint8_t flags, space
-        char bytes[]
+    ctypedef struct striate_change:
+        striate_change *next
+        uint64_t sequence
+        int32_t kind
+        uint32_t key_size, old_size, new_size
+        uint8_t old_flags, new_flags, space
+        char *bytes
     ctypedef int striate_visitor(void *context, striate_stripe *stripe, striate_entry *entry) noexcept
 
     striate_table *striate_table_new(uint32_t stripe_count, const uint64_t *hash_key, int64_t max_entries,
@@ -100,8 +104,6 @@ cdef extern from "access.h" nogil:
     void striate_table_counts(striate_table *table, int space, striate_counts *total)
     int64_t striate_table_memory(striate_table *table)
     int striate_table_make_room(striate_table *table, int64_t size_bytes)
-    void striate_table_report(striate_table *table, int64_t limit)
-    striate_removed *striate_table_take_removed(striate_table *table, int64_t *lost)
     uint64_t striate_table_hash(const striate_table *table, const char *data, uint64_t size, uint32_t space)
     uint32_t striate_table_stripe_of(const striate_table *table, uint64_t hash)
     int64_t striate_table_visit(striate_table *table, uint64_t *cursor, striate_visitor *visit, void *context)
@@ -161,6 +163,14 @@ cdef extern from "access.h" nogil:
                                 int64_t now)
 
 
+cdef extern from "changes.h" nogil:
+    void striate_table_report(striate_table *table, int64_t limit)
+    striate_change *striate_table_take_changes(striate_table *table, int64_t *lost)
+    int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns)
+
+
 # Owns a table. Caches and their namespaces share one.
 cdef class StripedTable:
     cdef striate_table *table
+    cdef object __weakref__
+    cdef public object hub            # storage/changes.py: who listens

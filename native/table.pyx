@@ -1,14 +1,21 @@
 """The owner of a striped table (native/table.h): its life, its bounds, its figures."""
 
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdlib cimport free
+
 import os
 
 from striate.errors import InvalidArgumentError
 
+cdef extern from "platform.h" nogil:
+    uint32_t striate_load_u32(const uint32_t *word)
+
 cdef enum:
-    MOST_STRIPES = 64
+    MOST_STRIPES = 32
     # A stripe with fewer entries than that judges badly what to evict.
     ENTRIES_PER_STRIPE = 512
-    BYTES_PER_STRIPE = 262144
+    BYTES_PER_STRIPE = 131072
+    EXPIRE_AT_ONCE = 256
 
 
 def _stripes_for(int64_t max_entries, int64_t max_bytes):
@@ -79,14 +86,20 @@ cdef class StripedTable:
 
     def expire(self, int64_t now):
         """Drop every entry whose time has come; how many."""
-        cdef int64_t dropped = 0
+        cdef int64_t few, dropped = 0
         cdef uint32_t number
         cdef striate_stripe *stripe
         with nogil:
             for number in range(self.table.stripe_count):
-                stripe = striate_lock(self.table, number)
-                dropped += striate_stripe_expire(stripe, now, STRIATE_NEVER)
-                striate_unlock(stripe)
+                # Some at a time, so that nobody waits long for the stripe; the last time all that is left.
+                few = EXPIRE_AT_ONCE
+                while few == EXPIRE_AT_ONCE:
+                    stripe = striate_lock(self.table, number)
+                    few = striate_stripe_expire(stripe, now, EXPIRE_AT_ONCE)
+                    dropped += few
+                    if few < EXPIRE_AT_ONCE:
+                        dropped += striate_stripe_expire(stripe, now, STRIATE_NEVER)
+                    striate_unlock(stripe)
         return dropped
 
     def clear(self):
@@ -95,3 +108,42 @@ cdef class StripedTable:
         with nogil:
             striate_table_clear(self.table, &dropped)
         return dropped
+
+    # ------------------------------------------------------------ changes
+
+    def report(self, int64_t limit):
+        """Keep changes for :meth:`take_changes`, at most so many at a time; 0: no longer."""
+        striate_table_report(self.table, limit)
+
+    def take_changes(self):
+        """``([(sequence, kind, space, key, old, old flags, new, new flags), ...], how many more were lost)``."""
+        cdef int64_t lost
+        cdef striate_change *change = striate_table_take_changes(self.table, &lost)
+        cdef striate_change *next_change
+        cdef list found = []
+        cdef char *place
+        while change != NULL:
+            place = change.bytes
+            key = place[:change.key_size]
+            place += change.key_size
+            old = place[:change.old_size]
+            new = place[change.old_size:change.old_size + change.new_size]
+            found.append((change.sequence, change.kind, change.space, key, old, change.old_flags, new,
+                          change.new_flags))
+            next_change = change.next
+            free(change)
+            change = next_change
+        return found, lost
+
+    @property
+    def change_word(self):
+        """Moves with each change that is reported."""
+        return striate_load_u32(&self.table.change_word)
+
+    def wait_change(self, uint32_t seen, int64_t timeout_ns):
+        """Sleep until :attr:`change_word` is not ``seen``, or until the time is over (below 0: never)."""
+        cdef int status
+        with nogil:
+            status = striate_table_wait_change(self.table, seen, timeout_ns)
+        PyErr_CheckSignals()
+        return status == 0

@@ -15,6 +15,7 @@ from striate.storage.columnar import RecordBatch, RecordBatches
 from striate.storage.info import SegmentInfo
 from striate.storage.log import Log
 from striate.types import (
+    CacheChange,
     CacheStats,
     CompactionResult,
     LogStats,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from striate.storage.cache import Cache
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
+    from striate.storage.memoize import arguments_key, method_key
     from striate.storage.table import Table
     from striate.storage.transaction import Transaction
 
@@ -46,6 +48,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "AsyncTable",
     "AsyncTransaction",
     "Cache",
+    "CacheChange",
     "CacheStats",
     "CompactionResult",
     "Database",
@@ -66,8 +69,10 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Transaction",
     "VerifyReport",
     "aopen",
+    "arguments_key",
     "errors",
     "history",
+    "method_key",
     "open",
     *errors.__all__,
 ]
@@ -84,17 +89,20 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "Table": "striate.storage.table",
         "Transaction": "striate.storage.transaction",
         "aopen": "striate.storage.async_database",
-        "history": "striate.storage.history",
         "open": "striate.storage.database",
+        "history": "striate.storage.history",
+        "arguments_key": "striate.storage.memoize",
+        "method_key": "striate.storage.memoize",
     }
 
     def __getattr__(name: str) -> object:
-        """Load what ``import striate`` need not pay for when it is first asked for."""
+        """Load what is not for everyone when it is first asked for: asyncio takes longer than the rest of striate."""
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        module = import_module(_LATER[name])
-        found = getattr(module, name, module)
+        found: object = import_module(_LATER[name])
+        if name != "history":  # a module of its own
+            found = getattr(found, name)
         globals()[name] = found
         return found

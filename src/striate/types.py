@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "BytesLike",
+    "CacheChange",
     "CacheStats",
     "CompactionResult",
     "Durability",
@@ -187,3 +188,22 @@ class CacheStats:
         """Hits among all reads; 0 before the first."""
         reads = self.hits + self.misses
         return self.hits / reads if reads else 0.0
+
+
+@dataclass(frozen=True)
+class CacheChange:
+    """What happened to one key of a cache.
+
+    Attributes:
+        sequence: grows strictly over all changes of the cache and its namespaces; gaps are others' or missed ones.
+        kind: ``created``, ``replaced``, ``patched`` (``incr``), ``deleted``, ``expired``, ``evicted``; or ``missed``:
+            the listener was too slow for ``missed`` changes before this place, and all else is empty.
+        key, old, new: the values are as the cache decodes them; ``None`` where there is none.
+    """
+
+    sequence: int
+    kind: Literal["created", "replaced", "patched", "deleted", "expired", "evicted", "missed"]
+    key: bytes
+    old: object = None
+    new: object = None
+    missed: int = 0

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_a_full_bucket_spills_and_is_found_again(rng: random.Random) -> None:
 def test_walking_meets_what_stays_exactly_once_while_others_come_and_go(rng: random.Random) -> None:
     cache = Cache(stripes=4)
     staying = {b"stays %d" % number for number in range(5_000)}
-    cache.set_many({key: b"" for key in staying})
+    cache.set_many(dict.fromkeys(staying, b""))
     met: list[bytes] = []
     for step, key in enumerate(cache):
         met.append(key)
@@ -101,23 +102,34 @@ def test_walking_meets_what_stays_exactly_once_while_others_come_and_go(rng: ran
     assert len(met) == len(set(met))
 
 
-@pytest.mark.stress
-def test_no_set_waits_for_a_resize() -> None:
-    """The 99.99th percentile of set while the table grows to ten million keys (three for a quick look)."""
-    count = int(os.environ.get("STRIATE_KEYS", "10000000"))
-    cache = Cache()
-    value = bytes(16)
-    now = time.perf_counter_ns
+def slowest_share(call: Callable[[bytes], object], count: int) -> float:
+    """The 99.99th percentile of one call, in µs of processor time."""
+    now = time.thread_time_ns
     slow: list[int] = []
     for number in range(count):
         key = b"key:%012d" % number
         begun = now()
-        cache.set(key, value)
+        call(key)
         took = now() - begun
-        if took > 20_000:
+        if took > 5_000:
             slow.append(took)
     slow.sort(reverse=True)
     place = count // 10_000
-    p9999 = slow[place] if len(slow) > place else 20_000
-    print(f"p99.99 {p9999 / 1000:.0f} µs, worst {slow[0] / 1000 if slow else 0:.0f} µs")
-    assert p9999 < 200_000
+    return slow[place] / 1000 if place < len(slow) else 5.0
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(600)
+def test_no_set_waits_for_a_resize() -> None:
+    """The 99.99th percentile of set while the table grows to ten million keys is below 200 µs.
+
+    In processor time, because other programs are not the table's fault; on a machine so busy that interrupts alone
+    take longer, which a get that finds nothing shows, twice what they take.
+    """
+    count = int(os.environ.get("STRIATE_KEYS", "10000000"))
+    cache = Cache()
+    value = bytes(16)
+    noise = slowest_share(cache.get, count // 5)
+    took = slowest_share(lambda key: cache.set(key, value), count)
+    print(f"p99.99 of set {took:.0f} µs, of get {noise:.0f} µs")
+    assert took < max(200, 2 * noise)

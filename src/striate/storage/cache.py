@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from striate._native import scan
 from striate._native.cache import CacheCore
@@ -19,6 +19,8 @@ from striate.storage.codecs import Codec, make_codec
 from striate.types import CacheStats
 
 V = TypeVar("V")
+P = ParamSpec("P")
+R = TypeVar("R")
 _Key = bytes | str
 _Duration = float | timedelta | None
 
@@ -26,6 +28,9 @@ _MAX_BOUND = 1 << 60
 _MAX_STRIPES = 1024
 
 if TYPE_CHECKING:
+    from striate.storage.changes import Changes
+    from striate.storage.memoize import Memoized, Tags
+
     _Base = CacheCore
 else:
 
@@ -49,7 +54,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         type: what a msgspec codec decodes to and checks, for example a dataclass.
         compress_from: values of at least so many bytes are compressed (zlib, level 1) where that makes them smaller.
         clock: gives nanoseconds that never decrease, for tests; ``None``: the system's monotonic clock.
-        stripes: how many locks the table has, a power of two; ``None``: by its bounds, at most 64.
+        stripes: how many locks the table has, a power of two; ``None``: by its bounds, at most 32.
         hash_key: 16 secret bytes for the hash of keys; ``None``: random.
     """
 
@@ -114,6 +119,17 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
             numbers_are_digits=made is None or codec == "json",
         )
 
+    def begin_sweeping(self) -> None:
+        """Have expired entries dropped in the background; the table calls this when it gets its first timer.
+
+        With a ``clock`` of your own nothing runs in the background: operations notice what has expired, and
+        :meth:`expire` drops the rest.
+        """
+        if self.clock is None:
+            from striate.storage.sweeper import sweeper
+
+            sweeper.watch(self.striped)
+
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} of {self.striped.counts(self.space)['entries']} entries>"
 
@@ -141,6 +157,69 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
             self._names[name] = self.striped.add_space()
         space = self._names[name]
         return self._over(self.striped, space, ttl, idle, codec, type, compress_from, self.clock)
+
+    @overload
+    def memoize(
+        self,
+        function: Callable[P, R],
+        /,
+        *,
+        ttl: _Duration = None,
+        stale: _Duration = None,
+        key: Callable[..., _Key] | None = None,
+        tags: Tags = None,
+        name: str | None = None,
+    ) -> Memoized[P, R]: ...
+    @overload
+    def memoize(
+        self,
+        *,
+        ttl: _Duration = None,
+        stale: _Duration = None,
+        key: Callable[..., _Key] | None = None,
+        tags: Tags = None,
+        name: str | None = None,
+    ) -> Callable[[Callable[P, R]], Memoized[P, R]]: ...
+    def memoize(  # type: ignore[misc]
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        ttl: _Duration = None,
+        stale: _Duration = None,
+        key: Callable[..., _Key] | None = None,
+        tags: Tags = None,
+        name: str | None = None,
+    ) -> Any:
+        """Keep the results of a function or a coroutine function in this cache: a decorator, with or without arguments.
+
+        However many threads or tasks ask for the same arguments at once, the function runs once. What it raises goes to
+        all of them and is not kept. A task that is cancelled stops waiting; the run goes on while anybody waits.
+        The results are values of this cache, so give it a codec that can take them.
+
+        Args:
+            ttl: seconds or a ``timedelta`` that a result is fresh; ``None``: the cache's.
+            stale: seconds after that in which a caller gets the old result while one new run goes on.
+            key: makes bytes or str of the arguments; by default :func:`~striate.arguments_key`, which needs plain
+                data. :func:`~striate.method_key` leaves ``self`` out.
+            tags: for :meth:`delete_tag`, or a function that makes them of the arguments.
+            name: what the keys begin with; by default the function's module and name.
+        """
+        from striate.storage.memoize import memoize
+
+        if function is not None:
+            return memoize(self, function, ttl=ttl, stale=stale, key=key, tags=tags, name=name)
+        return lambda wanted: memoize(self, wanted, ttl=ttl, stale=stale, key=key, tags=tags, name=name)
+
+    def changes(self, limit: int = 1024) -> Changes:
+        """Listen: what is created, replaced, patched, deleted, expired or evicted here from now on.
+
+        At most ``limit`` changes wait for this listener; a slow one is told how many it missed. Without a listener
+        nothing is kept. Namespaces are told apart: this is about the cache's, or the namespace's, own keys.
+        """
+        from striate.storage.changes import Changes
+
+        return Changes(self.striped, self.space, limit, self.decode_stored)
 
     # ---------------------------------------------------------------- figures
 
@@ -200,7 +279,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def clear(self) -> None:
         """Drop all entries of this cache; those of its namespaces stay, as do the statistics."""
-        if self.space == 0 and not self._names:
+        if self.space == 0 and not self._names and self.striped.hub is None:  # else each is told, or stays
             self.striped.clear()
         else:
             scan.discard_prefix(self.striped, self.space, self.time_ns(), b"")

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from striate._native.table cimport StripedTable, striate_item, striate_options, striate_output
 
 
-cdef class Batch:
+cdef class BulkItems:
     cdef striate_item *items
     cdef uint32_t *order
     cdef uint32_t count, capacity

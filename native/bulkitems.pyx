@@ -18,8 +18,12 @@ from striate._native.table cimport (
 from striate.errors import InvalidArgumentError, InvalidTypeError, KeyTooLargeError
 
 
-cdef class Batch:
-    """See keybatch.pxd."""
+# Of the buffer protocol: bytes, numbers. No references, and no text of four bytes a letter.
+cdef tuple ARRAY_FORMATS = tuple("sbBhHiIlLqQfd?")
+
+
+cdef class BulkItems:
+    """See bulkitems.pxd."""
 
     def __dealloc__(self):
         cdef uint32_t number
@@ -80,6 +84,8 @@ cdef class Batch:
             raise InvalidTypeError("keys", "a sequence of bytes or str, or an array", type(keys)) from None
         if view.ndim != 1 or not view.c_contiguous:
             raise InvalidArgumentError("keys", "a contiguous array of one dimension", keys)
+        if not view.format.endswith(ARRAY_FORMATS):
+            raise InvalidTypeError("keys", "an array of bytes or numbers", type(keys))
         size, text = view.itemsize, view.format.endswith("s")
         if size > STRIATE_MAX_KEY_BYTES:
             raise KeyTooLargeError(size, STRIATE_MAX_KEY_BYTES)
