@@ -38,7 +38,7 @@ cdef class Commit:
         free(self.records)
 
     cdef striate_edit *new_change(self, TableCore table, object key, int condition,
-                                    uint64_t expected) except NULL:
+                                  uint64_t expected) except NULL:
         cdef striate_edit *change = &self.changes[self.count]
         assert self.count < self.capacity
         load_key(key, &change.key)

@@ -245,8 +245,8 @@ int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon 
         entry = striate_stripe_find(stripe, &change->key, &place);
     __atomic_fetch_add(&index->changes, 1, __ATOMIC_SEQ_CST);
     if (index->settling)
-        status = note_settling(index, &change->key, change->after.version, entry ? spot_of(entry) : (striate_spot){0, 0},
-                        horizon);
+        status = note_settling(index, &change->key, change->after.version,
+                               entry ? spot_of(entry) : (striate_spot){0, 0}, horizon);
     if (status != 0)
         return status;
     if (!change->removes)
