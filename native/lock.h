@@ -15,27 +15,27 @@
 
 typedef struct {
     uint32_t state;
-} striate_lock;
+} striate_word_lock;
 
 /* Whether it was free. Never waits. */
-static inline int striate_try_lock(striate_lock *lock) {
+static inline int striate_try_lock(striate_word_lock *lock) {
     uint32_t expected = 0;
 
     return __atomic_compare_exchange_n(&lock->state, &expected, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-__attribute__((noinline, unused)) static void striate_lock_contended(striate_lock *lock) {
+__attribute__((noinline, unused)) static void striate_lock_contended(striate_word_lock *lock) {
     while (__atomic_exchange_n(&lock->state, 2, __ATOMIC_ACQUIRE) != 0)
         syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, 2, (void *)0, (void *)0, 0);
 }
 
-static inline void striate_take_lock(striate_lock *lock) {
+static inline void striate_take_lock(striate_word_lock *lock) {
     if (!striate_try_lock(lock))
         striate_lock_contended(lock);
 }
 
 /* A full barrier: what was stored before is seen by whoever reads a later store. */
-static inline void striate_give_lock(striate_lock *lock) {
+static inline void striate_give_lock(striate_word_lock *lock) {
     uint32_t state = __atomic_exchange_n(&lock->state, 0, __ATOMIC_SEQ_CST);
 
 #if !defined(__x86_64__)

@@ -14,7 +14,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from striate._native.batch cimport stage
 from striate._native.clock cimport striate_clock
 from striate._native.frame cimport record_input
-from striate._native.lock cimport striate_lock
+from striate._native.lock cimport striate_word_lock
 from striate._native.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t
 from striate._native.preparer cimport Preparer
 from striate._native.reader cimport LogReader
@@ -32,12 +32,13 @@ cdef class LogCore(LogReader):
     cdef int64_t sync_interval_ns
 
     # guarded by write_lock
-    cdef striate_lock write_lock
+    cdef striate_word_lock write_lock
     cdef striate_clock system_clock
     cdef Segment active                       # None: the next append makes or resumes one
     cdef uint64_t written_next                # one past the last offset written; read anywhere
     cdef uint64_t last_timestamp_us
     cdef uint64_t appends
+    cdef uint64_t sync_target                 # where the latest sync began: durable_next once it has ended
     cdef stage *room                          # where batches are made
 
     # guarded by sync_lock

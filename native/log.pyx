@@ -735,7 +735,7 @@ cdef class LogCore(LogReader):
                     if status < 0:
                         self.fail(status)
                         return status
-        next_offset = self.written_next
+        next_offset = self.sync_target = self.written_next
         appends = self.appends
         if self.active is not None:
             active = <void *>self.active

@@ -121,6 +121,14 @@ static inline int64_t striate_monotonic_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* The same clock as of the last tick of the kernel, 1 to 10 ms ago, for a quarter of the price. */
+static inline int64_t striate_coarse_ns(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* ---------------------------------------------------------------- files */
 
 /* Gives [from, from + size) real blocks and extends the file when it is shorter: a store into a mapped block

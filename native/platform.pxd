@@ -23,6 +23,7 @@ cdef extern from "platform.h" nogil:
     int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
     int striate_futex_wake_all(uint32_t *word)
     int64_t striate_monotonic_ns()
+    int64_t striate_coarse_ns()
     # files and mappings: 0 or -errno
     int striate_fallocate(int descriptor, int64_t position, int64_t size)
     int striate_populate_write(char *address, size_t size)

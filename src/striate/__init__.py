@@ -1,4 +1,4 @@
-"""striate: a segmented commit log inside your process.
+"""striate: a segmented commit log and a cache inside your process.
 
 >>> import striate, tempfile
 >>> with tempfile.TemporaryDirectory() as directory, striate.Log(directory) as log:
@@ -15,6 +15,8 @@ from striate.storage.columnar import RecordBatch, RecordBatches
 from striate.storage.info import SegmentInfo
 from striate.storage.log import Log
 from striate.types import (
+    CacheChange,
+    CacheStats,
     CompactionResult,
     LogStats,
     Problem,
@@ -28,15 +30,31 @@ from striate.types import (
 
 if TYPE_CHECKING:
     from striate.storage import history
+    from striate.storage.async_database import AsyncDatabase, AsyncTransaction, aopen
     from striate.storage.async_log import AsyncLog
+    from striate.storage.async_table import AsyncTable
+    from striate.storage.cache import Cache
+    from striate.storage.codecs import PickleCodec
+    from striate.storage.database import Database, open
+    from striate.storage.memoize import arguments_key, method_key
+    from striate.storage.table import Table
+    from striate.storage.transaction import Transaction
 
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
+    "AsyncDatabase",
     "AsyncLog",
+    "AsyncTable",
+    "AsyncTransaction",
+    "Cache",
+    "CacheChange",
+    "CacheStats",
     "CompactionResult",
+    "Database",
     "Log",
     "LogStats",
+    "PickleCodec",
     "Problem",
     "Record",
     "RecordBatch",
@@ -47,24 +65,44 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "RepairReport",
     "SegmentInfo",
     "SnapshotInfo",
+    "Table",
+    "Transaction",
     "VerifyReport",
+    "aopen",
+    "arguments_key",
     "errors",
     "history",
+    "method_key",
+    "open",
     *errors.__all__,
 ]
 
 if not TYPE_CHECKING:  # a type checker would let any name pass
+    _LATER = {
+        "AsyncDatabase": "striate.storage.async_database",
+        "AsyncLog": "striate.storage.async_log",
+        "AsyncTable": "striate.storage.async_table",
+        "AsyncTransaction": "striate.storage.async_database",
+        "Cache": "striate.storage.cache",
+        "Database": "striate.storage.database",
+        "PickleCodec": "striate.storage.codecs",
+        "Table": "striate.storage.table",
+        "Transaction": "striate.storage.transaction",
+        "aopen": "striate.storage.async_database",
+        "open": "striate.storage.database",
+        "history": "striate.storage.history",
+        "arguments_key": "striate.storage.memoize",
+        "method_key": "striate.storage.memoize",
+    }
 
     def __getattr__(name: str) -> object:
         """Load what is not for everyone when it is first asked for: asyncio takes longer than the rest of striate."""
-        if name == "AsyncLog":
-            from striate.storage import async_log
-
-            globals()[name] = async_log.AsyncLog
-        elif name == "history":
-            from striate.storage import history
-
-            globals()[name] = history
-        else:
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return globals()[name]
+        from importlib import import_module
+
+        found: object = import_module(_LATER[name])
+        if name != "history":  # a module of its own
+            found = getattr(found, name)
+        globals()[name] = found
+        return found

@@ -13,13 +13,16 @@ from typing import Any, Self, TypeVar
 
 __all__ = [
     "BatchTooLargeError",
+    "ConflictError",
     "CorruptError",
     "CorruptManifestError",
     "CorruptRecordError",
     "CorruptSegmentError",
     "DamagedLogError",
+    "DatabaseLogError",
     "DiskError",
     "DiskFullError",
+    "EntryTooLargeError",
     "ForkedError",
     "InvalidArgumentError",
     "InvalidTypeError",
@@ -28,7 +31,9 @@ __all__ = [
     "LogLockedError",
     "LogNotFoundError",
     "NetworkFilesystemError",
+    "NotADatabaseError",
     "NotALogError",
+    "NotANumberError",
     "OffsetOutOfRangeError",
     "OptionMismatchError",
     "PathExistsError",
@@ -40,6 +45,8 @@ __all__ = [
     "StrayFileError",
     "StriateError",
     "SyncFailedError",
+    "TableNotFoundError",
+    "TransactionClosedError",
     "UnknownVersionError",
     "UsageError",
     "WrongLoopError",
@@ -208,6 +215,34 @@ class BatchTooLargeError(_SizeError):
     what = "batch"
 
 
+class EntryTooLargeError(UsageError, ValueError):
+    """The entry is larger than the cache may be, or than 4 GiB; it was not stored.
+
+    Attributes:
+        size_bytes: of the value as it would be stored, or None for one of a bulk call.
+    """
+
+    default_hint = "give the cache a larger max_bytes, or split the value"
+
+    def __init__(self, size_bytes: int | None = None) -> None:
+        what = "an entry" if size_bytes is None else f"an entry with a value of {size_bytes} bytes"
+        super().__init__(f"{what} does not fit the cache")
+        self.size_bytes = size_bytes
+
+
+class NotANumberError(UsageError, ValueError):
+    """The value to increment is no decimal number, or the sum would not fit 64 bits.
+
+    Attributes:
+        key: of the value. delta: what was to be added.
+    """
+
+    def __init__(self, key: object, delta: int) -> None:
+        super().__init__(f"cannot add {delta} to the value of {_shown(key)}: no number of 64 bits, before or after")
+        self.key = key
+        self.delta = delta
+
+
 class LogClosedError(UsageError):
     """The log is closed."""
 
@@ -271,6 +306,57 @@ class NotALogError(UsageError):
         super().__init__(f"{path} is not a log: {found}", hint="give a new or empty directory, or one made by striate")
         self.path = path
         self.found = found
+
+
+class NotADatabaseError(UsageError):
+    """The directory holds things that are no part of a database."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path} is not a database: it holds {found}", hint="give a new or empty directory")
+        self.path = path
+        self.found = found
+
+
+class DatabaseLogError(UsageError):
+    """The log belongs to a database: keys of several tables are in it, which must not be taken for one another."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is the log of a database", hint="use Database.compact(), or `striate db compact`")
+        self.path = path
+
+
+class ConflictError(UsageError):
+    """Another transaction changed what this one had read; nothing was written.
+
+    Attributes:
+        path: the database. key: what was changed, as bytes; ``None``: some key of a table that was scanned.
+    """
+
+    default_hint = "try again, or let transact() do so"
+
+    def __init__(self, path: str, key: bytes | None) -> None:
+        what = "a table that was scanned" if key is None else f"the key {_shown(key)}"
+        super().__init__(f"another transaction has changed {what}")
+        self.path = path
+        self.key = key
+
+
+class TableNotFoundError(UsageError, LookupError):
+    """The database has no such table."""
+
+    def __init__(self, path: str, name: str) -> None:
+        super().__init__(f"{path} has no table {_shown(name)}")
+        self.path = path
+        self.name = name
+
+
+class TransactionClosedError(UsageError):
+    """The transaction is over, or is entered for the second time."""
+
+    def __init__(self, path: str, reason: str = "it was committed or rolled back") -> None:
+        super().__init__(f"the transaction on {path} cannot be used: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class PathExistsError(UsageError, FileExistsError):

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "BytesLike",
+    "CacheChange",
+    "CacheStats",
     "CompactionResult",
     "Durability",
     "LogStats",
@@ -155,3 +157,53 @@ class LogStats:
     syncs: int
     first_timestamp: int | None
     last_timestamp: int | None
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """Figures of a cache or of one of its namespaces, counted exactly.
+
+    Attributes:
+        hits, misses: of everything that reads a value; ``peek`` and ``in`` do not count.
+        insertions, updates: values stored for new keys, and in the place of others.
+        deletions: entries that were deleted, cleared or invalidated. evictions: that made room for others.
+        expirations: whose time had come. entries: there now.
+        bytes: what ``max_bytes`` is about: each entry's key, value and header, and 16 for its place in the index.
+        memory_bytes: what the whole cache, index, free space and all namespaces included, has taken from the system.
+    """
+
+    hits: int
+    misses: int
+    insertions: int
+    updates: int
+    deletions: int
+    evictions: int
+    expirations: int
+    entries: int
+    bytes: int
+    memory_bytes: int
+
+    @property
+    def hit_ratio(self) -> float:
+        """Hits among all reads; 0 before the first."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else 0.0
+
+
+@dataclass(frozen=True)
+class CacheChange:
+    """What happened to one key of a cache.
+
+    Attributes:
+        sequence: grows strictly over all changes of the cache and its namespaces; gaps are others' or missed ones.
+        kind: ``created``, ``replaced``, ``patched`` (``incr``), ``deleted``, ``expired``, ``evicted``; or ``missed``:
+            the listener was too slow for ``missed`` changes before this place, and all else is empty.
+        key, old, new: the values are as the cache decodes them; ``None`` where there is none.
+    """
+
+    sequence: int
+    kind: Literal["created", "replaced", "patched", "deleted", "expired", "evicted", "missed"]
+    key: bytes
+    old: object = None
+    new: object = None
+    missed: int = 0

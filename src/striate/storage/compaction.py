@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from striate._native.segment import Segment
+from striate._native.upkeep import begins_with_view
+from striate.errors import DatabaseLogError
 from striate.storage.manifest import SegmentEntry
 from striate.types import CompactionResult, RecordKind
 
@@ -32,6 +34,7 @@ def compact(log: Log, grace_us: int, progress: Progress | None = None) -> Compac
         log: open for appending. grace_us: microseconds. progress: called with ``(records done, records in all)``.
 
     Raises:
+        DatabaseLogError: the keys are those of a database's tables.
         CorruptRecordError: a record does not verify; nothing was changed. DiskFullError, DiskError: likewise.
 
     Needs memory for every distinct key while it runs (about 150 bytes and the key).
@@ -39,6 +42,8 @@ def compact(log: Log, grace_us: int, progress: Progress | None = None) -> Compac
     with log._maintenance:
         with log._exclusive():
             log._quiesce()
+            if any(begins_with_view(segment) for segment in log._segments[:1]):
+                raise DatabaseLogError(log.path)
             # Not the last segment if it has no records: an append that begins there takes its place meanwhile.
             sources = log._segments
             if sources and sources[-1].next_offset == sources[-1].base_offset:

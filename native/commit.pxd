@@ -1,0 +1,21 @@
+# Several changes that become one batch of the log, and what must hold when they do.
+
+from libc.stdint cimport int64_t, uint64_t
+
+from striate._native.durable cimport TableCore
+from striate._native.frame cimport record_input
+from striate._native.keyindex cimport striate_edit
+from striate._native.partition cimport Partition
+
+
+cdef class Commit:
+    cdef readonly Partition partition
+    cdef striate_edit *changes
+    cdef record_input *records
+    cdef list tables                  # of each change
+    cdef list held                    # keys and values the pointers lead into
+    cdef list watched_tables
+    cdef list watched_changes
+    cdef int64_t count, record_count, capacity
+
+    cdef striate_edit *new_change(self, TableCore table, object key, int condition, uint64_t expected) except NULL

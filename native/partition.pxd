@@ -1,0 +1,77 @@
+# A log with views of it: one commit changes any of them, as one batch of the log.
+#
+# Order of locks: stripes of views (native/keyindex.h), then the log's write lock. Code under them is noexcept nogil. As
+# with the write lock, nobody waits for a stripe while holding the GIL: who holds the stripe may wait for the write
+# lock, and who holds that for the GIL. So locks are tried, and the GIL is let go before they are waited for.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from striate._native.frame cimport frame_view, record_input
+from striate._native.keyindex cimport striate_edit, striate_hold, striate_horizon, striate_keyindex, striate_spot
+from striate._native.log cimport LogCore
+from striate._native.segment cimport Segment
+
+cdef enum:
+    VIEW_EXTENSION_BYTES = 8
+    EXPIRES = 1                       # view flag: the value begins with its end, milliseconds since the epoch
+    STATUS_BUSY = -6001               # somebody has a lock
+
+
+# What a transaction read of a whole table: it must not have changed.
+cdef struct watched:
+    striate_keyindex *index
+    uint64_t changes
+
+
+# A transaction on its way into the log. Everything borrowed.
+cdef struct work:
+    striate_edit *changes
+    int64_t change_count
+    striate_hold *holds
+    int64_t hold_count
+    watched *watches
+    int64_t watch_count
+    record_input *records
+    int64_t record_count
+    int64_t size_bytes                # of the frames, at most
+    int64_t now                       # ns since the epoch
+    striate_horizon horizon           # at the append
+    int64_t failed                    # the condition that did not hold: a change, or change_count + a watch
+
+
+cdef class Partition:
+    cdef readonly LogCore log
+    cdef readonly bint power
+    cdef readonly bint poisoned       # memory ran out between log and index
+    cdef dict views                   # by number
+    cdef uint64_t hash_key[2]
+
+    # Locks, checks, appends, takes in. 0, a condition's status (above 0), STATUS_BUSY, or a status of the log.
+    cdef int attempt(self, work *job, bint wait) noexcept nogil
+    cdef int attempt_locked(self, work *job, bint wait) noexcept nogil
+    cdef int append_records(self, work *job, bint wait) noexcept nogil
+    # The same with what it takes: room made, the GIL let go. 0 or a condition's status; not yet durable.
+    cdef int commit(self, work *job) except -1
+    cdef int64_t now_ns(self) except -1
+    cdef uint64_t durable(self) noexcept nogil
+    # The frame of a record, and its segment; None when it is no longer in the log.
+    cdef Segment frame_at(self, striate_spot spot, frame_view *view)
+    cdef int check_usable(self) except -1
+    cdef striate_keyindex *index_of(self, uint32_t number) noexcept nogil
+    cdef int64_t _pass_over(self, Segment segment, int64_t position) except -1
+    cdef int take_in(self, Segment segment, int64_t *position, int64_t end, int64_t now, frame_view *met) noexcept nogil
+
+
+# One numbered view of the log that has an index of keys.
+cdef class View:
+    cdef readonly Partition partition
+    cdef striate_keyindex *index
+    cdef readonly uint32_t number
+    cdef uint32_t extension[2]        # of its records
+    cdef uint32_t timed_extension[2]  # of those that expire
+
+
+# The view extension of a frame; False when it has none.
+cdef bint view_extension(const frame_view *view, uint32_t *number, uint32_t *flags) noexcept nogil
+# When a record of a table expires, ns since the epoch, and where its value begins.
+cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead) noexcept nogil

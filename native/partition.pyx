@@ -1,0 +1,355 @@
+"""A log with views of it: commits, and taking in what a log holds (declared in partition.pxd)."""
+
+from libc.string cimport memcpy, memset
+
+from striate._native.frame cimport (
+    HAS_SYNC,
+    HAS_VIEW,
+    KIND_TOMBSTONE,
+    KIND_VALUE,
+    STATUS_MISSING,
+    STATUS_NO_MEMORY,
+    STATUS_STALE_INDEX,
+    STORE_HEADER_BYTES,
+    UNIT_BYTES,
+    extensions_bytes,
+)
+from striate._native.keyindex cimport (
+    striate_edit_apply,
+    striate_edit_check,
+    striate_hold_lock,
+    striate_hold_unlock,
+    striate_keyindex_free,
+    striate_keyindex_load,
+    striate_keyindex_new,
+    striate_keyindex_sweep,
+    striate_keyindex_wants_sweep,
+)
+from striate._native.lock cimport striate_give_lock, striate_take_lock, striate_try_lock
+from striate._native.platform cimport striate_load_u64, striate_prefetch
+from striate._native.reader cimport as_offset
+from striate._native.store cimport WRITE_BYTES, read_frame, read_next_frame
+from striate._native.table cimport STRIATE_CHANGED, STRIATE_NEVER, striate_key, striate_table_hash
+
+import os
+
+from striate.errors import CorruptRecordError
+
+cdef extern from "clock.h" nogil:
+    int64_t striate_realtime_ns()
+
+cdef enum:
+    WITHOUT_GIL_FROM = 32             # changes; fewer are done sooner than the GIL is let go
+    TAKE_IN_FRAMES = 65536            # between looks at other threads
+    MILLISECOND_NS = 1000000
+
+
+cdef bint view_extension(const frame_view *view, uint32_t *number, uint32_t *flags) noexcept nogil:
+    cdef const char *extension = view.value - view.key_size - extensions_bytes(view.flags) + (view.flags & HAS_SYNC)
+    if not view.flags & HAS_VIEW:
+        return False
+    memcpy(number, extension, 4)
+    memcpy(flags, extension + 4, 4)
+    return True
+
+
+cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead) noexcept nogil:
+    cdef uint64_t milliseconds
+    ahead[0] = 0
+    if not flags & EXPIRES or view.kind != KIND_VALUE or view.value_size < 8:
+        return STRIATE_NEVER
+    memcpy(&milliseconds, view.value, 8)
+    ahead[0] = 8
+    if milliseconds > <uint64_t>(STRIATE_NEVER // MILLISECOND_NS):
+        return STRIATE_NEVER
+    return <int64_t>milliseconds * MILLISECOND_NS
+
+
+cdef class View:
+    """One numbered view of a partition's log, with an index of its keys."""
+
+    def __cinit__(self, Partition partition, uint32_t number, *args, **kwargs):
+        self.partition, self.number = partition, number
+        self.extension[0] = self.timed_extension[0] = number
+        self.extension[1], self.timed_extension[1] = 0, EXPIRES
+        self.index = striate_keyindex_new(number, partition.hash_key, partition.power)
+        if self.index == NULL:
+            raise MemoryError
+        partition.views[number] = self
+
+    def __dealloc__(self):
+        if self.index != NULL:
+            striate_keyindex_free(self.index)
+
+
+cdef class Partition:
+    """Commits to a log and its views. Made by :class:`striate.Database`."""
+
+    def __cinit__(self, LogCore log not None):
+        cdef bytes secret = os.urandom(16)
+        self.log = log
+        self.power = log._power
+        self.views = {}
+        memcpy(self.hash_key, <const char *>secret, 16)
+
+    cdef int check_usable(self) except -1:
+        self.log.check_open()
+        return 0
+
+    cdef uint64_t durable(self) noexcept nogil:
+        # As a version: records of this and lower versions are on disk.
+        return striate_load_u64(&self.log.durable_next)
+
+    cdef int64_t now_ns(self) except -1:
+        if self.log.clock is not None:
+            return <int64_t>as_offset(self.log.clock(), "the clock's time") * 1000
+        return striate_realtime_ns()
+
+    # ------------------------------------------------------------ commits
+
+    cdef int attempt(self, work *job, bint wait) noexcept nogil:
+        cdef int status
+        if not striate_hold_lock(job.holds, job.hold_count, wait):
+            return STATUS_BUSY
+        status = self.attempt_locked(job, wait)
+        striate_hold_unlock(job.holds, job.hold_count)
+        return status
+
+    cdef int attempt_locked(self, work *job, bint wait) noexcept nogil:
+        cdef int64_t number
+        cdef int status
+        for number in range(job.change_count):
+            status = striate_edit_check(&job.changes[number], job.now)
+            if status != 0:
+                job.failed = number
+                return status
+        for number in range(job.watch_count):
+            if striate_load_u64(&job.watches[number].index.changes) != job.watches[number].changes:
+                job.failed = job.change_count + number
+                return STRIATE_CHANGED
+        if job.record_count == 0:
+            return 0
+        status = self.append_records(job, wait)
+        if status != 0:
+            return status
+        for number in range(job.change_count):
+            if job.changes[number].record >= 0:
+                status = striate_edit_apply(&job.changes[number], job.now, &job.horizon)
+                if status != 0:
+                    self.poisoned = True
+                    return STATUS_NO_MEMORY
+        return 0
+
+    cdef int append_records(self, work *job, bint wait) noexcept nogil:
+        # Into the log, and for each change where its record is.
+        cdef const uint32_t *pairs = NULL
+        cdef uint64_t first
+        cdef int64_t number, record
+        cdef int64_t count = 0
+        cdef int status
+        if wait:
+            striate_take_lock(&self.log.write_lock)
+        elif not striate_try_lock(&self.log.write_lock):
+            return STATUS_BUSY
+        if self.log.active is not None:
+            count = self.log.active.index.count
+        status = self.log.append_locked(job.records, job.record_count, job.size_bytes)
+        if status == 0:
+            first = job.records[0].timestamp_us
+            # The next sync to begin has these records.
+            job.horizon.target, job.horizon.durable = self.log.sync_target, self.durable()
+            # Copied under the lock: behind it the segment may be sealed and its index put away.
+            pairs = self.log.active.index.pairs + 2 * count
+            for number in range(job.change_count):
+                record = job.changes[number].record
+                if record >= 0:
+                    job.changes[number].after.version = first + <uint64_t>record + 1
+                    job.changes[number].after.position = pairs[2 * record + 1]
+        striate_give_lock(&self.log.write_lock)
+        return status
+
+    cdef int commit(self, work *job) except -1:
+        cdef int status
+        self.check_usable()
+        if self.poisoned:
+            raise MemoryError("memory ran out while an index was changed: open the database again")
+        if job.record_count:
+            job.size_bytes = self.log.measure(job.records, job.record_count)
+        while True:
+            if job.record_count and self.log.clock is not None:
+                job.records[0].timestamp_us = as_offset(self.log.clock(), "the clock's time")
+            status = STATUS_BUSY
+            if job.change_count < WITHOUT_GIL_FROM and job.size_bytes < WRITE_BYTES:
+                status = self.attempt(job, False)
+            if status == STATUS_BUSY:
+                with nogil:
+                    status = self.attempt(job, True)
+            if status >= 0:
+                if status == 0 and job.record_count:
+                    self.log.tell()
+                return status
+            if status == STATUS_NO_MEMORY:
+                raise MemoryError("memory ran out while an index was changed: open the database again")
+            self.log.make_room(status, job.size_bytes, job.record_count)
+
+    @property
+    def _views(self):
+        """The views by number."""
+        return self.views
+
+    def _append_catalog(self, bytes name, bytes text):
+        """Write a record of the catalog, view 0."""
+        cdef uint32_t extension[2]
+        cdef record_input record
+        cdef work job
+        memset(&job, 0, sizeof(job))
+        memset(&record, 0, sizeof(record))
+        extension[0] = extension[1] = 0
+        record.key, record.key_size = name, <uint32_t>len(name)
+        record.value, record.value_size = text, <uint32_t>len(text)
+        record.extension, record.extension_size = <const char *>extension, VIEW_EXTENSION_BYTES
+        record.kind, record.flags = KIND_VALUE, HAS_VIEW
+        job.records, job.record_count = &record, 1
+        self.commit(&job)
+
+    def _wait_durable(self):
+        """Wait until everything committed so far is on disk."""
+        self.log.wait_durable()
+
+    # ------------------------------------------------------------ records
+
+    cdef Segment frame_at(self, striate_spot spot, frame_view *view):
+        cdef uint64_t offset = spot.version - 1
+        cdef Segment segment = self.log.find(offset)
+        cdef const char *memory
+        cdef uint32_t relative
+        cdef int status
+        if segment is None:
+            return None
+        # A frame of common size is three lines, which are fetched together rather than one by one.
+        memory = segment.store.memory + <int64_t>spot.position * UNIT_BYTES
+        striate_prefetch(memory)
+        striate_prefetch(memory + 64)
+        striate_prefetch(memory + 128)
+        relative = <uint32_t>(offset - segment.base_offset)
+        if read_frame(segment.store, <int64_t>spot.position * UNIT_BYTES, view) == 0 \
+                and view.relative_offset == relative:
+            return segment
+        # Compaction has moved it, or dropped it for a later one.
+        status = STATUS_MISSING
+        if offset - segment.base_offset < segment.next_relative:
+            status = segment.fetch(relative, view)
+            if status == STATUS_STALE_INDEX and segment.sealed:
+                segment.rebuild_index()
+                status = segment.fetch(relative, view)
+        if status == 0:
+            return segment
+        if status != STATUS_MISSING:
+            self.log.refuse(segment, offset, status)
+        for first, after, position, reason in segment.damage:
+            if first <= offset < after:
+                raise CorruptRecordError(segment.store.path, reason, position=position, offset=offset)
+        return None
+
+    # ------------------------------------------------------------ taking in
+
+    def _take_in(self, uint64_t start, on_catalog):
+        """Bring the views up to what the log holds from an offset on, in order.
+
+        Args:
+            on_catalog: called with name and text of each catalog record. It makes the views their records belong to.
+        """
+        cdef Segment segment
+        cdef int64_t position
+        cdef int64_t now = self.now_ns()
+        cdef uint32_t relative
+        cdef int status
+        cdef frame_view met
+        cdef uint32_t number = 0
+        cdef uint32_t flags = 0
+        for segment in self.log.segments:
+            if segment.base_offset + segment.next_relative <= start or segment.record_count == 0:
+                continue
+            position = STORE_HEADER_BYTES
+            if segment.base_offset < start:
+                segment.check_index()
+                relative = segment.next_present(<uint32_t>(start - segment.base_offset))
+                if relative >= segment.next_relative:
+                    continue
+                position = segment.locate(relative)
+            while position < segment.store.written:
+                with nogil:
+                    status = self.take_in(segment, &position, segment.store.written, now, &met)
+                if status == STATUS_MISSING:
+                    view_extension(&met, &number, &flags)
+                    if number:
+                        View(self, number)
+                        continue
+                    on_catalog(met.key[:met.key_size], met.value[:met.value_size])
+                    position += met.size_bytes
+                elif status == STATUS_NO_MEMORY:
+                    raise MemoryError
+                elif status != 0:
+                    position = self._pass_over(segment, position)
+
+    cdef int take_in(self, Segment segment, int64_t *position, int64_t end, int64_t now,
+                     frame_view *met) noexcept nogil:
+        # Some frames. STATUS_MISSING at one of the catalog, or of a view that is not there yet, which is `met`.
+        cdef frame_view view
+        cdef striate_keyindex *index = NULL
+        cdef striate_key key
+        cdef striate_spot spot
+        cdef int64_t verified = 0
+        cdef int64_t deadline
+        cdef uint32_t ahead
+        cdef uint32_t number = 0
+        cdef uint32_t flags = 0
+        cdef uint32_t known = 0
+        cdef int left = TAKE_IN_FRAMES
+        cdef int status
+        while position[0] < end and left > 0:
+            status = read_next_frame(segment.store, position[0], &verified, &view)
+            if status != 0:
+                return status
+            left -= 1
+            if view_extension(&view, &number, &flags) and view.key != NULL:
+                if number != known or index == NULL:
+                    index = self.index_of(number)
+                    known = number
+                if index == NULL:
+                    met[0] = view
+                    return STATUS_MISSING
+                key.bytes, key.size, key.space = view.key, view.key_size, 0
+                key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
+                spot.version = segment.base_offset + view.relative_offset + 1
+                spot.position = <uint32_t>(position[0] // UNIT_BYTES)
+                if view.kind == KIND_TOMBSTONE:
+                    spot.version = 0
+                deadline = deadline_of(&view, flags, &ahead)
+                if striate_keyindex_load(index, &key, spot, deadline, now) != 0:
+                    return STATUS_NO_MEMORY
+            position[0] += view.size_bytes
+        return 0
+
+    cdef striate_keyindex *index_of(self, uint32_t number) noexcept nogil:
+        with gil:
+            view = self.views.get(number)
+            return (<View>view).index if view is not None else NULL
+
+    cdef int64_t _pass_over(self, Segment segment, int64_t position) except -1:
+        # A frame that does not verify, in a log that opened as damaged: its readers get to know.
+        cdef int64_t at
+        with nogil:
+            at = segment.store.next_valid(position + UNIT_BYTES, segment.store.written)
+        return at if at >= 0 else segment.store.written
+
+    # ------------------------------------------------------------ upkeep
+
+    def _sweep(self):
+        """Drop what is left over of states before what is durable now."""
+        cdef View view
+        cdef uint64_t durable = self.durable()
+        for view in list(self.views.values()):
+            if striate_keyindex_wants_sweep(view.index):
+                with nogil:
+                    striate_keyindex_sweep(view.index, durable)

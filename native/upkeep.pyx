@@ -1,0 +1,252 @@
+"""What a partition does besides serving: compaction's copying, and hints, which are the index as bytes.
+
+What may not live here: the choice of what to compact, files, the order of a swap (storage/table_compaction.py).
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+from striate._native.frame cimport (
+    ENCODED,
+    HAS_BATCH,
+    HAS_VIEW,
+    KIND_TOMBSTONE,
+    KIND_VALUE,
+    STATUS_GROW,
+    STORE_HEADER_BYTES,
+    UNIT_BYTES,
+    extensions_bytes,
+    frame_view,
+    record_input,
+)
+from striate._native.io cimport raise_disk_error
+from striate._native.keyindex cimport (
+    striate_keyindex,
+    striate_keyindex_latest,
+    striate_keyindex_load,
+    striate_keyindex_move,
+    striate_keyindex_visible,
+    striate_keywalk,
+    striate_keywalk_next,
+    striate_spot,
+)
+from striate._native.partition cimport Partition, View, deadline_of, view_extension
+from striate._native.segment cimport Segment
+from striate._native.store cimport read_next_frame
+from striate._native.table cimport (
+    STRIATE_NEVER,
+    striate_key,
+    striate_lock,
+    striate_stripe,
+    striate_table_hash,
+    striate_table_stripe_of,
+    striate_unlock,
+)
+
+from striate.errors import CorruptRecordError
+
+cdef enum:
+    MOST_AT_ONCE = 4096               # frames between looks at who wants to stop us
+    ENTRY_BYTES = 24                  # of a hint, before its key
+
+
+cdef bint is_current(Partition partition, striate_keyindex *index, const frame_view *view, uint64_t version,
+                     int64_t deadline, int64_t now, bint first) noexcept nogil:
+    # Whether a record of a table may still count: for readers, for transactions, after a crash, or because it hides
+    # an older one. `first`: no record before the segments that are compacted together could be hidden.
+    cdef striate_key key
+    cdef striate_stripe *stripe
+    cdef striate_spot latest, visible
+    key.bytes, key.size, key.space = view.key, view.key_size, 0
+    key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
+    stripe = striate_lock(index.latest, striate_table_stripe_of(index.latest, key.hash))
+    latest = striate_keyindex_latest(index, &key, now)
+    visible = striate_keyindex_visible(index, &key, partition.durable())
+    striate_unlock(stripe)
+    if view.kind == KIND_TOMBSTONE or deadline <= now:
+        # It hides what is older, until a later record that is on disk does.
+        return not first and visible.version <= version
+    return latest.version == version or visible.version == version
+
+
+def copy_current(Partition partition not None, Segment source not None, Segment target not None, int64_t position,
+                 bint first):
+    """Copy records of a segment that may still count, a few thousand at a time and without the GIL.
+
+    Args:
+        position: 0 to begin, then what the last call gave. first: nothing stands before the segments that are
+            compacted together.
+
+    Returns:
+        Where to go on, or -1 at the end.
+
+    Raises:
+        CorruptRecordError: a record does not verify. DiskFullError, DiskError.
+    """
+    cdef frame_view view
+    cdef record_input record
+    cdef striate_keyindex *index
+    cdef int64_t verified = 0
+    cdef int64_t now = partition.now_ns()
+    cdef int64_t deadline
+    cdef uint32_t ahead
+    cdef uint32_t number = 0
+    cdef uint32_t flags = 0
+    cdef int left = MOST_AT_ONCE
+    cdef int status = 0
+    cdef bint kept
+    if position == 0:
+        position = STORE_HEADER_BYTES
+    with nogil:
+        while position < source.store.written and left > 0:
+            status = read_next_frame(source.store, position, &verified, &view)
+            if status != 0:
+                break
+            left -= 1
+            kept = True
+            if view_extension(&view, &number, &flags) and view.key != NULL and number != 0 \
+                    and (view.kind == KIND_VALUE or view.kind == KIND_TOMBSTONE):
+                index = partition.index_of(number)
+                if index != NULL:
+                    deadline = deadline_of(&view, flags, &ahead)
+                    kept = is_current(partition, index, &view, source.base_offset + view.relative_offset + 1, deadline,
+                                      now, first)
+            if kept:
+                memset(&record, 0, sizeof(record))
+                record.key, record.key_size = view.key, view.key_size
+                record.value, record.value_size = view.value, view.value_size
+                record.timestamp_us, record.kind = view.timestamp_us, view.kind
+                # The batch is complete and sealed, so its boundary has done its work; marks belong to the old file.
+                record.flags = view.flags & (HAS_VIEW | HAS_BATCH | ENCODED)
+                record.extension_size = extensions_bytes(record.flags)
+                record.extension = view.value - view.key_size - record.extension_size
+                target.begin_at(<uint32_t>(source.base_offset + view.relative_offset - target.base_offset))
+                status = target.append(&record)
+                if status == STATUS_GROW:
+                    status = target.grow(<int64_t>view.size_bytes + 8, 1)
+                    if status == 0:
+                        status = target.append(&record)
+                if status != 0:
+                    break
+            position += view.size_bytes
+    if status < -5000:
+        raise CorruptRecordError(source.store.path, "the frame does not verify", position=position)
+    if status < 0:
+        raise_disk_error(status, target.store.path, "allocate")
+    return position if position < source.store.written else -1
+
+
+def relocate(Partition partition not None, Segment segment not None):
+    """Tell the index where the records of a segment are now."""
+    cdef frame_view view
+    cdef striate_keyindex *index
+    cdef striate_key key
+    cdef striate_stripe *stripe
+    cdef striate_spot spot
+    cdef int64_t position = STORE_HEADER_BYTES
+    cdef int64_t verified = 0
+    cdef uint32_t number = 0
+    cdef uint32_t flags = 0
+    with nogil:
+        while position < segment.store.written:
+            if read_next_frame(segment.store, position, &verified, &view) != 0:
+                break
+            if view_extension(&view, &number, &flags) and view.key != NULL and number != 0:
+                index = partition.index_of(number)
+                if index != NULL:
+                    key.bytes, key.size, key.space = view.key, view.key_size, 0
+                    key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
+                    spot.version = segment.base_offset + view.relative_offset + 1
+                    spot.position = <uint32_t>(position // UNIT_BYTES)
+                    stripe = striate_lock(index.latest, striate_table_stripe_of(index.latest, key.hash))
+                    striate_keyindex_move(index, &key, spot)
+                    striate_unlock(stripe)
+            position += view.size_bytes
+
+
+def count_current(Partition partition not None, Segment segment not None, uint32_t samples):
+    """Of some records of a sealed segment, evenly spread: ``(how many may still count, how many were looked at)``."""
+    cdef frame_view view
+    cdef striate_keyindex *index
+    cdef int64_t now = partition.now_ns()
+    cdef int64_t deadline, slot
+    cdef uint32_t ahead
+    cdef uint32_t number = 0
+    cdef uint32_t flags = 0
+    cdef uint32_t current = 0
+    cdef uint32_t looked = 0
+    cdef uint32_t at
+    segment.check_index()
+    if segment.index is None or segment.index.count == 0:
+        return 0, 0
+    with nogil:
+        for at in range(samples):
+            slot = segment.index.count * <int64_t>at // samples
+            if segment.store.read(<int64_t>segment.index.pairs[2 * slot + 1] * UNIT_BYTES, &view) != 0:
+                continue
+            looked += 1
+            index = NULL
+            if view_extension(&view, &number, &flags) and view.key != NULL and number != 0:
+                index = partition.index_of(number)
+            if index == NULL:
+                current += 1
+                continue
+            deadline = deadline_of(&view, flags, &ahead)
+            current += is_current(partition, index, &view, segment.base_offset + view.relative_offset + 1, deadline,
+                                  now, True)
+    return current, looked
+
+
+def begins_with_view(Segment segment not None):
+    """Whether the first record of a segment is of a view: only a database writes such."""
+    cdef frame_view view
+    cdef uint32_t number = 0
+    cdef uint32_t flags = 0
+    return segment.store.read(STORE_HEADER_BYTES, &view) == 0 and view_extension(&view, &number, &flags)
+
+
+# ---------------------------------------------------------------- hints
+
+def dump_entries(View view not None, uint64_t cursor):
+    """Some entries of an index, as bytes: ``(next cursor, bytes)``; begin with 0, which it is again at the end."""
+    cdef striate_keywalk walk
+    memset(&walk, 0, sizeof(walk))
+    walk.index, walk.cursor = view.index, cursor
+    walk.prefix, walk.durable = b"", 0xFFFFFFFFFFFFFFFF
+    walk.now = view.partition.now_ns()
+    with nogil:
+        striate_keywalk_next(&walk)
+    try:
+        if walk.no_memory:
+            raise MemoryError
+        return walk.cursor, PyBytes_FromStringAndSize(walk.found, walk.size)
+    finally:
+        free(walk.found)
+
+
+def load_entries(View view not None, bytes entries not None):
+    """Take entries that :func:`dump_entries` gave into an index; whether they were whole."""
+    cdef const char *at = PyBytes_AS_STRING(entries)
+    cdef const char *end = at + PyBytes_GET_SIZE(entries)
+    cdef striate_key key
+    cdef striate_spot spot
+    cdef int64_t deadline
+    cdef int64_t now = view.partition.now_ns()
+    cdef int status = 0
+    with nogil:
+        while end - at >= ENTRY_BYTES and status == 0:
+            memcpy(&key.size, at, 4)
+            memcpy(&spot.position, at + 4, 4)
+            memcpy(&spot.version, at + 8, 8)
+            memcpy(&deadline, at + 16, 8)
+            if key.size > 65535 or end - at < ENTRY_BYTES + <int64_t>key.size or spot.version == 0:
+                break
+            key.bytes, key.space = at + ENTRY_BYTES, 0
+            key.hash = striate_table_hash(view.index.latest, key.bytes, key.size, 0)
+            status = striate_keyindex_load(view.index, &key, spot, deadline if deadline > 0 else STRIATE_NEVER, now)
+            at += ENTRY_BYTES + key.size
+    if status != 0:
+        raise MemoryError
+    return at == end

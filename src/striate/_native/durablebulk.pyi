@@ -1,0 +1,29 @@
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar, overload
+
+from striate._native.durable import TableCore
+
+V = TypeVar("V")
+D = TypeVar("D")
+
+class DurableTable(TableCore[V]):
+    @overload
+    def get_many(self, keys: Iterable[bytes | str]) -> list[V | None]: ...
+    @overload
+    def get_many(self, keys: Iterable[bytes | str], default: D) -> list[V | D]: ...
+    def __len__(self) -> int: ...
+    @property
+    def _changes(self) -> int: ...
+    def _walk(
+        self, prefix: bytes, latest: bool = False, leaving: bool = False, cursor: int = 0
+    ) -> tuple[int, list[tuple[bytes, int]]]: ...
+    def set_many(
+        self,
+        items: Mapping[bytes, V] | Mapping[str, V] | Iterable[tuple[bytes | str, V]],
+        *,
+        ttl: float | timedelta | None = None,
+    ) -> None: ...
+    def _set_many_nowait(self, items: Any, ttl: float | timedelta | None = None) -> None: ...
+    def delete_many(self, keys: Iterable[bytes | str]) -> int: ...
+    def _delete_many_nowait(self, keys: Iterable[bytes | str]) -> int: ...

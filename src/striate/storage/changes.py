@@ -1,0 +1,150 @@
+"""Telling listeners what changes in a cache.
+
+The table keeps a bounded list of changes while anybody listens. Whoever asks first moves it into the queues of all
+listeners: so there is no thread, and a writer pays for one copy and never waits. What may not live here: how a change
+is decoded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+from striate._native.table import StripedTable
+from striate.storage.arguments import check_timeout, integer
+from striate.types import CacheChange
+
+_KINDS: dict[int, Any] = {1: "created", 2: "replaced", 3: "patched", 4: "deleted", 5: "expired", 6: "evicted"}
+_MOST_KEPT = 65_536
+"""Changes that the table keeps for listeners that do not ask."""
+_CREATED, _FIRST_REMOVAL = 1, 4
+_Row = tuple[int, int, int, bytes, bytes, int, bytes, int]
+
+
+class Changes:
+    """The changes of one cache from now on, for one listener. Close it, or use it in a ``with`` block.
+
+    It holds at most ``limit`` changes; when more come before they are taken, the oldest go and a change of the kind
+    ``missed`` says how many.
+    """
+
+    def __init__(self, table: StripedTable, space: int, limit: int, decode: Callable[[bytes, int], Any]) -> None:
+        self._hub = hub_of(table)
+        self._space, self._decode = space, decode
+        self._rows: deque[_Row] = deque()
+        self._limit = integer(limit, "limit", 1, _MOST_KEPT)
+        self._missed = self._sequence = 0
+        self._hub.join(self)
+
+    def get(self, timeout: float | None = None) -> CacheChange | None:
+        """The next change; ``None`` when none comes in time (seconds; ``None``: for ever) or this is closed."""
+        check_timeout(timeout)
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            word = self._hub.table.change_word
+            self._hub.distribute()
+            change = self._next()
+            if change is not None or self not in self._hub.listeners:
+                return change
+            left = -1 if until is None else int((until - time.monotonic()) * 1e9)
+            if until is not None and left <= 0:
+                return None
+            self._hub.table.wait_change(word, left)
+
+    def poll(self) -> list[CacheChange]:
+        """All changes that are there now."""
+        self._hub.distribute()
+        found = []
+        while (change := self._next()) is not None:
+            found.append(change)
+        return found
+
+    def close(self) -> None:
+        """Listen no longer; a ``get`` that waits in another thread may do so until the next change."""
+        self._hub.leave(self)
+
+    def __iter__(self) -> Iterator[CacheChange]:
+        """Changes as they come, until this is closed."""
+        while (change := self.get()) is not None:
+            yield change
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, rows: list[_Row], lost: int) -> None:
+        """Under the hub's lock. What the table lost may have been any key's."""
+        self._missed += lost
+        for row in rows:
+            if row[2] == self._space:
+                self._rows.append(row)
+        while len(self._rows) > self._limit:
+            self._sequence = self._rows.popleft()[0]
+            self._missed += 1
+
+    def _next(self) -> CacheChange | None:
+        with self._hub.lock:
+            if self._missed:
+                change = CacheChange(self._sequence, "missed", b"", missed=self._missed)
+                self._missed = 0
+                return change
+            if not self._rows:
+                return None
+            sequence, kind, _, key, old, old_flags, new, new_flags = self._rows.popleft()
+        had, has = kind != _CREATED, kind < _FIRST_REMOVAL
+        old_value = self._decode(old, old_flags) if had else None
+        return CacheChange(sequence, _KINDS[kind], key, old_value, self._decode(new, new_flags) if has else None)
+
+
+class _Hub:
+    """Who listens to one table."""
+
+    def __init__(self, table: StripedTable) -> None:
+        self._table = weakref.ref(table)
+        self.lock = threading.Lock()
+        self.listeners: weakref.WeakSet[Changes] = weakref.WeakSet()
+
+    @property
+    def table(self) -> StripedTable:
+        table = self._table()
+        assert table is not None, "a listener holds its cache"
+        return table
+
+    def join(self, listener: Changes) -> None:
+        with self.lock:
+            self.listeners.add(listener)
+            self.table.report(_MOST_KEPT)
+
+    def leave(self, listener: Changes) -> None:
+        with self.lock:
+            self.listeners.discard(listener)
+            if not self.listeners:
+                self.table.report(0)
+                self.table.take_changes()
+
+    def distribute(self) -> None:
+        with self.lock:
+            rows, lost = self.table.take_changes()
+            for listener in self.listeners:
+                listener._take(rows, lost)
+
+
+_making = threading.Lock()
+
+
+def hub_of(table: StripedTable) -> _Hub:
+    """The one hub of a table."""
+    with _making:
+        if table.hub is None:
+            table.hub = _Hub(table)
+        hub: _Hub = table.hub
+        return hub

@@ -1,0 +1,375 @@
+"""Tables and transactions over one log: :class:`Database`.
+
+The log is the database: a table is a view of it, an index from key to the latest record. What may not live here:
+the operations on keys (table.py), transactions (transaction.py), the index (native/).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from striate._native.partition import Partition, View
+from striate.errors import (
+    ConflictError,
+    CorruptRecordError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NotADatabaseError,
+    OptionMismatchError,
+    PathExistsError,
+    StorageError,
+    TableNotFoundError,
+)
+from striate.storage import hints
+from striate.storage.arguments import absolute_path, check_progress, integer
+from striate.storage.codecs import Codec, make_codec
+from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
+from striate.storage.segment_list import OPEN
+from striate.storage.table import Table
+from striate.storage.table_compaction import Compactor, StoppedError, compact
+from striate.storage.transaction import Transaction
+from striate.types import CompactionResult, Durability, RecoveryReport, SnapshotInfo, VerifyReport
+
+if TYPE_CHECKING:
+    from striate._native.io import Disk
+
+T = TypeVar("T")
+
+LOG = "log"
+_MAX_VIEWS = 0xFFFFFFFE
+_MAX_NAME_BYTES = 1024
+DEFAULT_RETRIES = 100
+
+
+class Database:
+    """Named tables with transactions over them, in a directory; :func:`striate.open` opens one.
+
+    Args:
+        path: the directory; made with mode 0700 when it is not there.
+        durability: ``"power"``: a write or a commit returns when it is on disk, and readers see it then; concurrent
+            ones share a sync. ``"process"``: it returns when it is in the page cache; a killed process loses nothing, a
+            power cut at most the last ``sync_interval_ms`` of work.
+        segment_bytes: size at which a file of the log ends and the next begins.
+        sync_interval_ms: time between syncs at ``"process"`` durability.
+        clock: gives the time in microseconds since the epoch, in place of the system's clock.
+        compaction_interval_s: seconds between looks for segments of which little counts any more; ``None``: only
+            :meth:`compact` does.
+
+    Raises:
+        LogLockedError: another process, or this one, has it open. NotADatabaseError: the directory holds other things.
+        DamagedLogError and others as of :class:`striate.Log`.
+
+    Thread-safe. Not for use in a forked child.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        durability: Durability = "power",
+        *,
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        sync_interval_ms: int = DEFAULT_SYNC_INTERVAL_MS,
+        clock: Callable[[], int] | None = None,
+        compaction_interval_s: float | None = 10.0,
+        _disk: Disk | None = None,
+    ) -> None:
+        self._path = absolute_path(path, "path")
+        _check_directory(self._path)
+        self._log = Log(
+            os.path.join(self._path, LOG),
+            durability,
+            segment_bytes,
+            sync_interval_ms=sync_interval_ms,
+            clock=clock,
+            _disk=_disk,
+        )
+        try:
+            self._partition = Partition(self._log)
+            self._catalog: dict[str, dict[str, Any]] = {}
+            self._naming = threading.Lock()
+            self._retrying = threading.Lock()
+            self._pausing = threading.Lock()
+            self._going_on = threading.Event()
+            self._going_on.set()
+            self._next_view = 1
+            self._compactor: Compactor | None = None
+            self._paused = False
+            start, catalog = hints.load(self._log, self._partition, self._path)
+            for name, entry in json.loads(catalog or b"{}").items():
+                self._on_catalog(name.encode(), json.dumps(entry).encode())
+            self._loaded = start
+            self._partition._take_in(start, self._on_catalog)
+            if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
+                self._compactor = Compactor(self, compaction_interval_s)
+        except BaseException:
+            self._log.close()
+            raise
+
+    def _on_catalog(self, name: bytes, text: bytes) -> None:
+        try:
+            entry = json.loads(text)
+            number, kind, options = integer(entry["id"], "id", 1, _MAX_VIEWS), entry["kind"], entry["options"]
+            self._catalog[name.decode()] = {"id": number, "kind": kind, "options": options}
+        except (ValueError, KeyError, TypeError, InvalidArgumentError) as error:
+            raise CorruptRecordError(self._log.path, f"a record of the catalog cannot be read: {error!r}") from error
+        self._next_view = max(self._next_view, number + 1)
+
+    # ------------------------------------------------------------ tables
+
+    @overload
+    def table(self, name: str) -> Table[bytes]: ...
+    @overload
+    def table(self, name: str, codec: str | Codec[Any], type: type[T]) -> Table[T]: ...
+    @overload
+    def table(self, name: str, codec: str | Codec[T] | None, type: None = None) -> Table[Any]: ...
+    def table(self, name: str, codec: Any = None, type: Any = None) -> Table[Any]:
+        """A table by its name, made if it is not there.
+
+        Args:
+            name: at most 1,024 bytes of UTF-8.
+            codec: ``"json"`` or ``"msgpack"`` (msgspec), or an object with ``encode`` and ``decode``; ``None``: values
+                are bytes. The database remembers which.
+            type: what a msgspec codec decodes to and checks, for example a dataclass.
+
+        Raises:
+            OptionMismatchError: it was made with another codec, or is not a table.
+        """
+        if not isinstance(name, str):
+            raise InvalidTypeError("name", "a str", name.__class__)
+        encoded = name.encode()
+        if not 0 < len(encoded) <= _MAX_NAME_BYTES:
+            raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
+        made = make_codec(codec, type)
+        options = {"codec": codec if codec is None or isinstance(codec, str) else codec.__class__.__name__}
+        with self._naming:
+            self._log._check_usable()
+            known = self._catalog.get(name)
+            if known is None:
+                known = {"id": self._next_view, "kind": "table", "options": options}
+                self._partition._append_catalog(encoded, json.dumps(known).encode())
+                self._catalog[name] = known
+                self._next_view += 1
+            self._check_options(name, known, options)
+            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
+            return Table(view, made, made is None or codec == "json")
+
+    def _check_options(self, name: str, known: dict[str, Any], options: dict[str, Any]) -> None:
+        if known["kind"] != "table":
+            raise OptionMismatchError(self._path, f"kind of {name!r}", known["kind"], "table")
+        for option, value in options.items():
+            if known["options"].get(option) != value:
+                raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
+
+    def stored(self, name: str) -> Table[bytes]:
+        """A table as the bytes that are stored, whatever its codec: for tools.
+
+        Raises:
+            TableNotFoundError: there is none of that name.
+        """
+        known = self._catalog.get(name)
+        if known is None or known["kind"] != "table":
+            raise TableNotFoundError(self._path, name)
+        with self._naming:
+            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
+        return Table(view, None, True)
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Names of the tables and the options they were made with."""
+        return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "table"}
+
+    # ------------------------------------------------------------ transactions
+
+    def transaction(self) -> Transaction:
+        """A transaction over any tables: ``with db.transaction() as tx: tx[table][key] = value``.
+
+        Raises:
+            ConflictError: at the end of the ``with`` block, when another transaction changed what this one read;
+            nothing was written, and it may be tried again. See :meth:`transact`.
+        """
+        self._log._check_usable()
+        return Transaction(self._path, self._partition)
+
+    def transact(self, function: Callable[[Transaction], T], *, retries: int = DEFAULT_RETRIES) -> T:
+        """Call a function with a transaction and commit, again after a conflict.
+
+        Args:
+            function: must have no effect but on the transaction, since it may be called several times.
+            retries: how often it is called again.
+
+        Returns:
+            What the function returned in the transaction that was committed.
+
+        Raises:
+            ConflictError: there was a conflict each time. Whatever the function raises; nothing was written.
+        """
+        for attempt in range(retries + 1):
+            # Those who lost once take turns, so that they do not lose to each other for ever.
+            with self._retrying if attempt else contextlib.nullcontext(), self.transaction() as tx:
+                try:
+                    result = function(tx)
+                    waits = tx._commit_nowait()
+                except ConflictError:
+                    if attempt == retries:
+                        raise
+                    tx.rollback()
+                    continue
+            if waits:
+                self._wait()
+            return result
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait(self) -> None:
+        if self._partition.power:
+            self._partition._wait_durable()
+
+    # ------------------------------------------------------------ the whole
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._path
+
+    @property
+    def durability(self) -> Durability:
+        """``"power"`` or ``"process"``."""
+        return self._log.durability
+
+    @property
+    def log(self) -> Log:
+        """The log below, for figures and reading; records appended to it directly are in no table."""
+        return self._log
+
+    @property
+    def closed(self) -> bool:
+        """Whether the database was closed."""
+        return self._log.closed
+
+    @property
+    def recovery(self) -> RecoveryReport:
+        """What opening the log found."""
+        return self._log.recovery
+
+    # ------------------------------------------------------------ upkeep
+
+    def compact(
+        self, *, live_below: float = 2.0, progress: Callable[[int, int], None] | None = None
+    ) -> CompactionResult:
+        """Write segments anew without what does not count any more. Reads and writes go on.
+
+        Args:
+            live_below: only segments of which less than this part still counts; by default all, the active one too.
+            progress: called with ``(bytes done, bytes in all)``.
+
+        A crash leaves the segments as they were or as they are wanted. A background thread does this for segments of
+        which less than half counts.
+        """
+        check_progress(progress)
+        if isinstance(live_below, bool) or not isinstance(live_below, (int, float)):
+            raise InvalidTypeError("live_below", "a number", type(live_below))
+        self._log._raise_unless_open()
+        return compact(self, live_below, progress)
+
+    @contextlib.contextmanager
+    def compaction_paused(self) -> Iterator[None]:
+        """Within the ``with`` block no background compaction begins, and one that runs waits for its end."""
+        with self._pausing:
+            self._paused = True
+            self._going_on.clear()
+            try:
+                yield
+            finally:
+                self._paused = False
+                self._going_on.set()
+
+    def _pace(self) -> None:
+        """Called by compaction between pieces: waits while it is paused."""
+        compactor = self._compactor
+        if compactor is None or not compactor.is_current():
+            return
+        while not self._going_on.wait(0.1):
+            if compactor.stopping:
+                break
+        if compactor.stopping:
+            raise StoppedError
+
+    def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
+        """Copy the database as it is now, every checksum verified, into a new directory; reads and writes go on.
+
+        The copy is a database. Raises as :meth:`striate.Log.snapshot`; then nothing is left of the copy.
+        """
+        target = absolute_path(path, "path")
+        if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
+            raise PathExistsError(target)
+        return self._log.snapshot(os.path.join(target, LOG))
+
+    @classmethod
+    def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> Database:
+        """Copy a snapshot, every checksum verified, into a new directory and open it.
+
+        Args:
+            snapshot: directory made by :meth:`snapshot`. path: new or empty directory. options: as for the class.
+        """
+        source, target = absolute_path(snapshot, "snapshot"), absolute_path(path, "path")
+        if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
+            raise PathExistsError(target)
+        Log.restore(os.path.join(source, LOG), os.path.join(target, LOG)).close()
+        return cls(target, **options)
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+        """Read and check every byte of the log; see :meth:`striate.Log.verify`."""
+        return self._log.verify(progress)
+
+    def sync(self) -> None:
+        """Make everything written so far durable; at ``"power"`` it is already."""
+        self._log.sync()
+
+    def close(self) -> None:
+        """Make everything durable and let the next one open it, quickly. Again: nothing happens."""
+        if self.closed:
+            return
+        try:
+            if self._log._is_ours():
+                if self._compactor is not None:
+                    self._compactor.stop()
+                self._save_hints()
+        finally:
+            self._log.close()
+
+    def _save_hints(self) -> None:
+        """Let the next opening be quick; where that fails, it is slow."""
+        there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
+        if self._log._state != OPEN or there:
+            return
+        with contextlib.suppress(OSError, StorageError), self._log._maintenance, self._log._exclusive():
+            self._log._quiesce()
+            hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
+
+    def __enter__(self) -> Database:
+        self._log._check_usable()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self._catalog)} tables"
+        return f"<striate.Database {self._path!r} {state}>"
+
+
+def open(path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> Database:
+    """Open the database in a directory, making it if it is not there; arguments as of :class:`Database`."""
+    return Database(path, durability, **options)
+
+
+def _check_directory(path: str) -> None:
+    """A directory for a database is new, empty, or has nothing but its parts."""
+    if not os.path.isdir(path):
+        return
+    others = sorted(set(os.listdir(path)) - {LOG, hints.NAME, hints.NAME + ".new"})
+    if others:
+        raise NotADatabaseError(path, others[0])

@@ -1,0 +1,238 @@
+"""Transactions over the tables of a database: :class:`Transaction`.
+
+Optimistic: a transaction notes the version of each key it reads and keeps its writes to itself. Committing checks the
+versions and appends the writes as one batch, all under the locks of the keys (:mod:`striate._native.commit`), so
+transactions are serializable in the order of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from striate._native.commit import Commit
+from striate._native.partition import Partition
+from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
+from striate.storage.table import Table, prefix_bytes, walk
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+V = TypeVar("V")
+_Key = bytes | str
+_Write = tuple[bytes | None, int]  # stored bytes, or None to remove; the end in milliseconds, or 0
+
+
+def _name(key: _Key) -> bytes:
+    if isinstance(key, str):
+        return key.encode()
+    if type(key) is not bytes:
+        raise InvalidTypeError("key", "bytes or str", type(key))
+    return key
+
+
+class _Seen:
+    """What a transaction has read and written of one table."""
+
+    def __init__(self) -> None:
+        self.reads: dict[bytes, int] = {}
+        self.writes: dict[bytes, _Write] = {}
+        self.changes: int | None = None
+
+
+class TransactionTable(Generic[V]):
+    """A table as one transaction sees it: its own writes, and else the latest state.
+
+    Nothing it does is seen by others before the transaction commits.
+    """
+
+    def __init__(self, transaction: Transaction, table: Table[V], seen: _Seen) -> None:
+        self._transaction = transaction
+        self._table = table
+        self._seen = seen
+
+    def _stored(self, key: _Key) -> tuple[bytes | None, int]:
+        self._transaction._check_open()
+        name = _name(key)
+        written = self._seen.writes.get(name)
+        if written is not None:
+            return written
+        version, stored, end = self._table._read_latest(name)
+        if self._seen.reads.setdefault(name, version) != version:
+            raise ConflictError(self._transaction._path, name)
+        return stored, end
+
+    def get(self, key: _Key, default: Any = None) -> V | Any:
+        """The value of a key, or ``default``."""
+        stored = self._stored(key)[0]
+        return default if stored is None else self._table._decode(stored)
+
+    def __getitem__(self, key: _Key) -> V:
+        stored = self._stored(key)[0]
+        if stored is None:
+            raise KeyError(key)
+        return self._table._decode(stored)
+
+    def __contains__(self, key: _Key) -> bool:
+        return self._stored(key)[0] is not None
+
+    def get_many(self, keys: Iterable[_Key], default: Any = None) -> list[V | Any]:
+        """The values of many keys, in their order."""
+        return [self.get(key, default) for key in keys]
+
+    def set(self, key: _Key, value: V, *, ttl: float | timedelta | None = None) -> None:
+        """Store a value when the transaction commits; ``ttl`` counts from now."""
+        self._transaction._check_open()
+        self._seen.writes[_name(key)] = (self._table._encode(value), self._table._end_of(ttl))
+
+    def __setitem__(self, key: _Key, value: V) -> None:
+        self.set(key, value)
+
+    def set_many(self, items: Mapping[Any, V] | Iterable[tuple[_Key, V]]) -> None:
+        """Store many values when the transaction commits."""
+        for key, value in items.items() if isinstance(items, Mapping) else items:
+            self.set(key, value)
+
+    def delete(self, key: _Key) -> bool:
+        """Remove a key when the transaction commits; whether it is there."""
+        there = self._stored(key)[0] is not None
+        if there:
+            self._seen.writes[_name(key)] = (None, 0)
+        return there
+
+    def __delitem__(self, key: _Key) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def increment(self, key: _Key, delta: int = 1, *, initial: int = 0) -> int:
+        """Add to a number and give the sum; an absent key counts as ``initial``. Its expiry stays."""
+        stored, end = self._stored(key)
+        total = initial + delta if stored is None else self._table._number(stored) + delta
+        self._seen.writes[_name(key)] = (self._table._encode(self._table._numeral(total)), end)
+        return total
+
+    def scan(self, prefix: _Key = b"") -> Iterator[tuple[bytes, V]]:
+        """Keys that begin with a prefix and their values. Any change of the table by others until the commit is then a
+        conflict: also keys that are not there have been read."""
+        start = prefix_bytes(prefix)
+        self._transaction._check_open()
+        if self._seen.changes is None:
+            self._seen.changes = self._table._changes
+        own = sorted(name for name in self._seen.writes if name.startswith(start))
+        for name in own:
+            stored = self._seen.writes.get(name, (None, 0))[0]
+            if stored is not None:
+                yield name, self._table._decode(stored)
+        met = set(own)
+        for name in walk(self._table, start, True):
+            if name not in met and (stored := self._stored(name)[0]) is not None:
+                yield name, self._table._decode(stored)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for name, _ in self.scan():
+            yield name
+
+    def items(self) -> Iterator[tuple[bytes, V]]:
+        """All keys and values; as :meth:`scan`."""
+        return self.scan()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Transaction:
+    """Reads and writes that take effect together or not at all.
+
+    ``tx[table]`` is a table as the transaction sees it. Leaving the ``with`` block commits; an exception rolls back.
+    What it reads before committing may never have been together if it is going to fail: act on it only afterwards.
+
+    Not for several threads or tasks at once.
+    """
+
+    def __init__(self, path: str, partition: Partition) -> None:
+        self._path = path
+        self._partition = partition
+        self._seen: dict[int, tuple[Table[Any], _Seen]] = {}
+        self._open = True
+        self._entered = False
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise TransactionClosedError(self._path)
+
+    def __getitem__(self, table: Table[V]) -> TransactionTable[V]:
+        self._check_open()
+        # The table of an AsyncDatabase has one inside.
+        own = getattr(table, "_table", table)
+        if not isinstance(own, Table) or own._partition is not self._partition:
+            raise InvalidTypeError("table", "a table of this database", type(table))
+        seen = self._seen.setdefault(own._view.number, (own, _Seen()))[1]
+        return TransactionTable(self, own, seen)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part that may fail alone: an exception takes back its writes and goes on from the ``with`` statement."""
+        self._check_open()
+        before = {number: dict(seen.writes) for number, (_, seen) in self._seen.items()}
+        try:
+            yield
+        except BaseException:
+            for number, (_, seen) in self._seen.items():
+                seen.writes = before.get(number, {})
+            raise
+
+    def rollback(self) -> None:
+        """Forget all writes; the transaction is over."""
+        self._open = False
+
+    def commit(self) -> None:
+        """Make all writes take effect; the transaction is over.
+
+        Raises:
+            ConflictError: somebody changed what this transaction read; nothing was written. Others as of
+            :meth:`striate.Table.set`.
+        """
+        if self._commit_nowait() and self._partition.power:
+            self._partition._wait_durable()
+
+    def _commit_nowait(self) -> bool:
+        """Commit without waiting for the disk; whether there is anything to wait for."""
+        self._check_open()
+        self._open = False
+        parts = list(self._seen.values())
+        commit = Commit(self._partition, sum(len(seen.reads) + len(seen.writes) for _, seen in parts))
+        for table, seen in parts:
+            if seen.changes is not None:
+                commit.watch(table, seen.changes)
+            for name, version in seen.reads.items():
+                commit.check(table, name, version)
+            for name, (stored, end) in seen.writes.items():
+                commit.add(table, name, stored, end)
+        failed = commit.run()
+        if failed is not None:
+            raise ConflictError(self._path, failed[1])
+        if any(seen.writes for _, seen in parts):
+            return True
+        # What was only read may be on its way to the disk as well; an absent key may be a deletion that is.
+        reads = [version for _, seen in parts for version in seen.reads.values()]
+        absent = 0 in reads or any(seen.changes is not None for _, seen in parts)
+        return absent or max(reads, default=0) > self._partition.log.durable_offset
+
+    def __enter__(self) -> Transaction:
+        self._check_open()
+        if self._entered:
+            raise TransactionClosedError(self._path, "it has been entered already")
+        self._entered = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._open:
+            return
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()

@@ -1,0 +1,99 @@
+"""A cache as a mapping: CPython's own tests where it has them, and cachetools' behaviour where it means the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pytest
+
+from striate import Cache, PickleCodec
+
+mapping_tests = pytest.importorskip("test.mapping_tests", reason="this Python comes without its tests")
+
+
+class TextCache(MutableMapping[Any, Any]):
+    """A cache whose keys are what CPython's tests use: any object."""
+
+    def __init__(self, other: Any = (), **more: Any) -> None:
+        self.cache: Cache[Any] = Cache(codec=PickleCodec())
+        self.update(other, **more)
+
+    @staticmethod
+    def key(key: Any) -> bytes:
+        hash(key)
+        return PickleCodec().encode(key)
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.cache[self.key(key)]
+        except KeyError:
+            raise KeyError(key) from None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.cache[self.key(key)] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self.cache[self.key(key)]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (PickleCodec().decode(key) for key in self.cache)
+
+    def __len__(self) -> int:
+        return len(self.cache)
+
+
+class TestWithCPythonsTests(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
+    type2test = TextCache
+
+
+def test_is_a_mutable_mapping() -> None:
+    assert issubclass(Cache, MutableMapping)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_items": 10}, {"max_bytes": 100_000, "ttl": 100}], ids=str)
+class TestAsCachetools:
+    """In spirit, the mixin that cachetools tests its classes with."""
+
+    def test_insert_update_delete(self, options: dict[str, Any]) -> None:
+        cache = Cache(**options)
+        cache.update({"1": b"1", "2": b"2"})
+        assert len(cache) == 2 and cache["1"] == b"1" and cache["2"] == b"2"
+        cache["1"] = b"3"
+        assert len(cache) == 2 and cache["1"] == b"3"
+        del cache["2"]
+        assert "2" not in cache and len(cache) == 1
+        with pytest.raises(KeyError):
+            del cache["2"]
+        del cache["1"]
+        assert len(cache) == 0 and list(cache) == []
+
+    def test_pop(self, options: dict[str, Any]) -> None:
+        cache = Cache(**options)
+        cache.update({"1": b"1", "2": b"2", "3": b"3"})
+        assert cache.pop("2") == b"2" and len(cache) == 2
+        assert cache.pop("4", b"4") == b"4" and cache.pop("4", None) is None
+        with pytest.raises(KeyError):
+            cache.pop("4")
+        assert len(cache) == 2
+
+    def test_popitem(self, options: dict[str, Any]) -> None:
+        cache = Cache(**options)
+        cache.update({"1": b"1", "2": b"2"})
+        items = {cache.popitem(), cache.popitem()}
+        assert items == {(b"1", b"1"), (b"2", b"2")}
+        with pytest.raises(KeyError):
+            cache.popitem()
+
+    def test_views_and_equality(self, options: dict[str, Any]) -> None:
+        cache = Cache(**options)
+        cache.update([("1", b"1"), ("2", b"2")])
+        assert set(cache.keys()) == {b"1", b"2"} and set(cache.values()) == {b"1", b"2"}
+        assert set(cache.items()) == {(b"1", b"1"), (b"2", b"2")}
+        assert cache == {b"1": b"1", b"2": b"2"} and cache != {}
+        assert b"1" in cache.values() and ("1", b"1") in cache.items() and "1" in cache.keys()  # noqa: SIM118
+        assert cache and repr(cache) == "<Cache of 2 entries>"
+
+    def test_setdefault(self, options: dict[str, Any]) -> None:
+        cache = Cache(**options)
+        assert cache.setdefault("1", b"1") == b"1" and cache.setdefault("1", b"2") == b"1"
