@@ -5,9 +5,9 @@ differs from the log it is left aside and the log is read.
 
 Layout, little-endian: header (magic ``SHNT``, version u16, size u16, log id u64, next offset u64, id u64 of
 the segment before it, timestamp u64 and CRC32C u32 of key and value of the record before it, CRC32C u32 of the header
-so far); parts (view u32, size u32,
-CRC32C u32, reserved u32, entries as of ``striate._native.upkeep``); an end part with view 0 and the number of parts as
-its size. View 0xFFFFFFFF is the catalog, as JSON.
+so far); parts (view u32, size u32, CRC32C u32, kind u32: 0 of a table, 1 of a stream, then what
+``striate._native.upkeep`` makes of it); an end part with view 0 and the number of parts as its size. View 0xFFFFFFFF is
+the catalog, as JSON.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from striate._native.frame import crc32c
-from striate._native.partition import Partition, View
-from striate._native.upkeep import dump_entries, load_entries
+from striate._native.partition import Partition, StreamView, View
+from striate._native.upkeep import dump_entries, dump_stream, load_entries, load_stream
 from striate.errors import OffsetOutOfRangeError, RecordCompactedError, StorageError
 from striate.storage.log import Log
 
@@ -34,6 +34,7 @@ _HEADER = struct.Struct("<4sHHQQQQI")
 _PART = struct.Struct("<IIII")
 _CRC = struct.Struct("<I")
 _CATALOG = 0xFFFFFFFF
+_TABLE, _STREAM = range(2)
 
 
 def _anchor(log: Log, next_offset: int) -> tuple[int, int, int] | None:
@@ -75,16 +76,31 @@ def _parts(partition: Partition, catalog: bytes) -> Iterator[bytes]:
     yield _PART.pack(_CATALOG, len(catalog), crc32c(catalog), 0) + catalog
     count = 1
     for number, view in partition._views.items():
-        cursor = 0
-        while True:
-            cursor, entries = dump_entries(view, cursor)
-            if entries:
-                yield _PART.pack(number, len(entries), crc32c(entries), 0)
-                yield entries
-                count += 1
-            if not cursor:
-                break
+        kind, pieces = (_STREAM, _stream(view)) if isinstance(view, StreamView) else (_TABLE, _table(view))
+        for piece in pieces:
+            yield _PART.pack(number, len(piece), crc32c(piece), kind)
+            yield piece
+            count += 1
     yield _PART.pack(0, count, 0, 0)
+
+
+def _table(view: View) -> Iterator[bytes]:
+    cursor = 0
+    while True:
+        cursor, entries = dump_entries(view, cursor)
+        if entries:
+            yield entries
+        if not cursor:
+            return
+
+
+def _stream(view: StreamView) -> Iterator[bytes]:
+    cursor: tuple[int, int] | None = None
+    while True:
+        cursor, piece = dump_stream(view, cursor)
+        yield piece
+        if cursor is None:
+            return
 
 
 def drop(disk: Disk, path: str) -> None:
@@ -132,7 +148,7 @@ def _load_parts(partition: Partition, file: BinaryIO) -> bytes:
     catalog = b""
     count = 0
     while len(head := file.read(_PART.size)) == _PART.size:
-        number, size, expected, _ = _PART.unpack(head)
+        number, size, expected, kind = _PART.unpack(head)
         if number == 0:
             return catalog if size == count else b""
         content = file.read(size)
@@ -140,7 +156,18 @@ def _load_parts(partition: Partition, file: BinaryIO) -> bytes:
             return b""
         if number == _CATALOG:
             catalog = content
-        elif not load_entries(partition._views.get(number) or View(partition, number), content):
+        elif not _load_part(partition, number, kind, content):
             return b""
         count += 1
     return b""
+
+
+def _load_part(partition: Partition, number: int, kind: int, content: bytes) -> bool:
+    view = partition._views.get(number)
+    if kind == _STREAM:
+        if view is None:
+            view = StreamView(partition, number)
+        return isinstance(view, StreamView) and load_stream(view, content)
+    if view is None:
+        view = View(partition, number)
+    return isinstance(view, View) and load_entries(view, content)
