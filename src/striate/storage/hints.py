@@ -4,10 +4,13 @@ Derived data, never trusted: every part has a checksum, and the file names the r
 differs from the log it is left aside and the log is read.
 
 Layout, little-endian: header (magic ``SHNT``, version u16, size u16, log id u64, next offset u64, id u64 of
-the segment before it, timestamp u64 and CRC32C u32 of key and value of the record before it, CRC32C u32 of the header
-so far); parts (view u32, size u32,
-CRC32C u32, reserved u32, entries as of ``striate._native.upkeep``); an end part with view 0 and the number of parts as
-its size. View 0xFFFFFFFF is the catalog, as JSON.
+the segment before it, timestamp u64 and CRC32C u32 of key and value of the record before it, 16 bytes that key the hash
+of the indexes, CRC32C u32 of the header so far); parts (view u32, size u32,
+CRC32C u32 of these two and the entries, reserved u32, entries as of ``striate._native.upkeep``); an end part with view
+0 and the number of parts as its size. View 0xFFFFFFFF is the catalog, as JSON.
+
+With the same key of the hash, entries come in the order in which they stand in the index: loading them goes through
+memory once instead of waiting for it at each.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import itertools
 import os
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from striate._native.frame import crc32c
 from striate._native.partition import Partition, View
@@ -29,11 +33,19 @@ if TYPE_CHECKING:
 
 NAME = "hints"
 _MAGIC = b"SHNT"
-_VERSION = 1
-_HEADER = struct.Struct("<4sHHQQQQI")
+_VERSION = 2
+_HEADER = struct.Struct("<4sHHQQQQI16s")
 _PART = struct.Struct("<IIII")
 _CRC = struct.Struct("<I")
 _CATALOG = 0xFFFFFFFF
+_WORTH_TWO_THREADS = 64
+
+
+class _Part(NamedTuple):
+    number: int
+    position: int
+    size: int
+    checksum: int
 
 
 def _anchor(log: Log, next_offset: int) -> tuple[int, int, int] | None:
@@ -57,7 +69,8 @@ def save(log: Log, partition: Partition, path: str, catalog: bytes) -> None:
     if anchor is None:
         return
     target = os.path.join(path, NAME)
-    head = _HEADER.pack(_MAGIC, _VERSION, _HEADER.size + _CRC.size, log._log_id, log.next_offset, *anchor)
+    size = _HEADER.size + _CRC.size
+    head = _HEADER.pack(_MAGIC, _VERSION, size, log._log_id, log.next_offset, *anchor, partition._hash_key)
     pieces = itertools.chain([head + _CRC.pack(crc32c(head))], _parts(partition, catalog))
     if not log._disk.background:
         log._disk.replace_file(target, b"".join(pieces))  # a simulated disk, which wants to know
@@ -71,15 +84,20 @@ def save(log: Log, partition: Partition, path: str, catalog: bytes) -> None:
     log._disk.sync_directory(path)
 
 
+def _checksum(number: int, content: bytes) -> int:
+    """That of a part: of its view too, lest entries get into another table."""
+    return crc32c(content, crc32c(struct.pack("<II", number, len(content))))
+
+
 def _parts(partition: Partition, catalog: bytes) -> Iterator[bytes]:
-    yield _PART.pack(_CATALOG, len(catalog), crc32c(catalog), 0) + catalog
+    yield _PART.pack(_CATALOG, len(catalog), _checksum(_CATALOG, catalog), 0) + catalog
     count = 1
     for number, view in partition._views.items():
         cursor = 0
         while True:
             cursor, entries = dump_entries(view, cursor)
             if entries:
-                yield _PART.pack(number, len(entries), crc32c(entries), 0)
+                yield _PART.pack(number, len(entries), _checksum(number, entries), 0)
                 yield entries
                 count += 1
             if not cursor:
@@ -101,11 +119,13 @@ def load(log: Log, partition: Partition, path: str) -> tuple[int, bytes]:
     Returns:
         The offset from which on the log must be read, and the catalog, empty without hints.
     """
-    next_offset = 0
+    next_offset, catalog = 0, b""
     try:
         with open(os.path.join(path, NAME), "rb") as file:
-            next_offset = _check_header(log, file.read(_HEADER.size + _CRC.size))
-            catalog = _load_parts(partition, file) if next_offset else b""
+            next_offset, hash_key = _check_header(log, file.read(_HEADER.size + _CRC.size))
+            if next_offset:
+                partition._use_hash_key(hash_key)
+                catalog = _load_parts(partition, file)
     except OSError:
         catalog = b""
     if catalog:
@@ -115,32 +135,59 @@ def load(log: Log, partition: Partition, path: str) -> tuple[int, bytes]:
     return log.lowest_offset, b""
 
 
-def _check_header(log: Log, head: bytes) -> int:
-    """The offset that the hints are of; 0 where they are of another log, or of another course of this one."""
+def _check_header(log: Log, head: bytes) -> tuple[int, bytes]:
+    """The offset that the hints are of, 0 where they are of another log or of another course of this one; the key of
+    their hash."""
     if len(head) != _HEADER.size + _CRC.size or crc32c(head[: _HEADER.size]) != _CRC.unpack(head[-_CRC.size :])[0]:
-        return 0
-    magic, version, _, log_id, next_offset, *anchor = _HEADER.unpack(head[: _HEADER.size])
+        return 0, b""
+    magic, version, _, log_id, next_offset, *anchor, hash_key = _HEADER.unpack(head[: _HEADER.size])
     if (magic, version, log_id) != (_MAGIC, _VERSION, log._log_id):
-        return 0
+        return 0, b""
     if not log.lowest_offset < next_offset <= log.next_offset or _anchor(log, next_offset) != tuple(anchor):
-        return 0
-    return int(next_offset)
+        return 0, b""
+    return next_offset, hash_key
 
 
 def _load_parts(partition: Partition, file: BinaryIO) -> bytes:
     """Take in all parts; the catalog, or nothing if any part is not right."""
-    catalog = b""
-    count = 0
+    parts = _list_parts(file)
+    if not parts or parts[0].number != _CATALOG:
+        return b""
+    catalog, *entries = parts
+    for part in entries:
+        if part.number not in partition._views:
+            View(partition, part.number)
+    # Two threads meet no more than once in the same stripe, since entries come in the order of stripes.
+    half = len(entries) // 2 if len(entries) >= _WORTH_TWO_THREADS else 0
+    with ThreadPoolExecutor(1) as helper:
+        first = helper.submit(_load_entries, partition, file, entries[:half])
+        right = _load_entries(partition, file, entries[half:])
+        if not first.result() or not right:
+            return b""
+    return _read_part(file, catalog) or b""
+
+
+def _list_parts(file: BinaryIO) -> list[_Part]:
+    """Where the parts are; none if they do not end as they should."""
+    parts: list[_Part] = []
     while len(head := file.read(_PART.size)) == _PART.size:
-        number, size, expected, _ = _PART.unpack(head)
+        number, size, checksum, _ = _PART.unpack(head)
         if number == 0:
-            return catalog if size == count else b""
-        content = file.read(size)
-        if len(content) != size or crc32c(content) != expected:
-            return b""
-        if number == _CATALOG:
-            catalog = content
-        elif not load_entries(partition._views.get(number) or View(partition, number), content):
-            return b""
-        count += 1
-    return b""
+            return parts if size == len(parts) else []
+        parts.append(_Part(number, file.tell(), size, checksum))
+        file.seek(size, os.SEEK_CUR)
+    return []
+
+
+def _read_part(file: BinaryIO, part: _Part) -> bytes | None:
+    content = os.pread(file.fileno(), part.size, part.position)
+    whole = len(content) == part.size and _checksum(part.number, content) == part.checksum
+    return content if whole else None
+
+
+def _load_entries(partition: Partition, file: BinaryIO, parts: list[_Part]) -> bool:
+    for part in parts:
+        content = _read_part(file, part)
+        if content is None or not load_entries(partition._views[part.number], content):
+            return False
+    return True
