@@ -5,14 +5,13 @@ What may not live here: the index and its locks (keyindex.c), commits (partition
 """
 
 cimport cython
-from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport HAS_VIEW, KIND_TOMBSTONE, KIND_VALUE, MAX_KEY_BYTES
-from striate._native.inputs cimport MAX_RECORD_BYTES
+from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored
 from striate._native.keyindex cimport (
     STRIATE_MUST_BE_ABSENT,
     STRIATE_MUST_BE_PRESENT,
@@ -239,13 +238,7 @@ cdef class TableCore:
     # ------------------------------------------------------------ writing
 
     cdef object load_value(self, object value):
-        if self.encode is not None:
-            value = self.encode(value)
-        if PyBytes_CheckExact(value):
-            return value
-        if not PyObject_CheckBuffer(value):
-            raise InvalidTypeError("value", "bytes-like (or give the table a codec)", type(value))
-        return bytes(memoryview(value))
+        return as_stored(value, self.encode)
 
     cdef int wait(self) except -1:
         if self._partition.power:

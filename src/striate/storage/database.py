@@ -1,7 +1,8 @@
-"""Tables and transactions over one log: :class:`Database`.
+"""Tables, streams and transactions over one log: :class:`Database`.
 
-The log is the database: a table is a view of it, an index from key to the latest record. What may not live here:
-the operations on keys (table.py), transactions (transaction.py), the index (native/).
+The log is the database: a table is a view of it, an index from key to the latest record, and so is a stream, an index
+of its entries. What may not live here: the operations on keys (table.py) and entries (stream.py), transactions
+(transaction.py), the indexes (native/).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from striate._native.partition import Partition, View
+from striate._native.partition import Partition, StreamView, View
 from striate.errors import (
     ConflictError,
     CorruptRecordError,
@@ -30,6 +31,7 @@ from striate.storage.arguments import absolute_path, check_progress, integer
 from striate.storage.codecs import Codec, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
 from striate.storage.segment_list import OPEN
+from striate.storage.stream import Stream
 from striate.storage.table import Table
 from striate.storage.table_compaction import Compactor, StoppedError, compact
 from striate.storage.transaction import Transaction
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from striate._native.io import Disk
 
 T = TypeVar("T")
+StreamIds = Literal["time", "offset"]
 
 LOG = "log"
 _MAX_VIEWS = 0xFFFFFFFE
@@ -47,7 +50,7 @@ DEFAULT_RETRIES = 100
 
 
 class Database:
-    """Named tables with transactions over them, in a directory; :func:`striate.open` opens one.
+    """Named tables and streams with transactions over them, in a directory; :func:`striate.open` opens one.
 
     Args:
         path: the directory; made with mode 0700 when it is not there.
@@ -118,6 +121,8 @@ class Database:
         except (ValueError, KeyError, TypeError, InvalidArgumentError) as error:
             raise CorruptRecordError(self._log.path, f"a record of the catalog cannot be read: {error!r}") from error
         self._next_view = max(self._next_view, number + 1)
+        if kind == "stream":
+            self._stream_view(number)._set_offset_ids(options["ids"] == "offset")
 
     # ------------------------------------------------------------ tables
 
@@ -139,28 +144,38 @@ class Database:
         Raises:
             OptionMismatchError: it was made with another codec, or is not a table.
         """
+        made = make_codec(codec, type)
+        with self._naming:
+            number = self._named(name, "table", {"codec": _codec_name(codec)})
+            return Table(self._view(number), made, made is None or codec == "json")
+
+    def _view(self, number: int) -> View:
+        view = self._partition._views.get(number) or View(self._partition, number)
+        assert isinstance(view, View), "the catalog says which kind"
+        return view
+
+    def _named(self, name: str, kind: str, options: dict[str, Any]) -> int:
+        """The number of the view of a name, made if it is not there."""
         if not isinstance(name, str):
             raise InvalidTypeError("name", "a str", name.__class__)
         encoded = name.encode()
         if not 0 < len(encoded) <= _MAX_NAME_BYTES:
             raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
-        made = make_codec(codec, type)
-        options = {"codec": codec if codec is None or isinstance(codec, str) else codec.__class__.__name__}
-        with self._naming:
-            self._log._check_usable()
-            known = self._catalog.get(name)
-            if known is None:
-                known = {"id": self._next_view, "kind": "table", "options": options}
-                self._partition._append_catalog(encoded, json.dumps(known).encode())
-                self._catalog[name] = known
-                self._next_view += 1
-            self._check_options(name, known, options)
-            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
-            return Table(view, made, made is None or codec == "json")
+        self._log._check_usable()
+        known = self._catalog.get(name)
+        if known is None:
+            known = {"id": self._next_view, "kind": kind, "options": options}
+            self._partition._append_catalog(encoded, json.dumps(known).encode())
+            self._catalog[name] = known
+            self._next_view += 1
+            if kind == "stream":
+                self._stream_view(known["id"])._set_offset_ids(options["ids"] == "offset")
+        self._check_options(name, known, kind, options)
+        return int(known["id"])
 
-    def _check_options(self, name: str, known: dict[str, Any], options: dict[str, Any]) -> None:
-        if known["kind"] != "table":
-            raise OptionMismatchError(self._path, f"kind of {name!r}", known["kind"], "table")
+    def _check_options(self, name: str, known: dict[str, Any], kind: str, options: dict[str, Any]) -> None:
+        if known["kind"] != kind:
+            raise OptionMismatchError(self._path, f"kind of {name!r}", known["kind"], kind)
         for option, value in options.items():
             if known["options"].get(option) != value:
                 raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
@@ -175,12 +190,51 @@ class Database:
         if known is None or known["kind"] != "table":
             raise TableNotFoundError(self._path, name)
         with self._naming:
-            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
-        return Table(view, None, True)
+            return Table(self._view(known["id"]), None, True)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
         return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "table"}
+
+    # ------------------------------------------------------------ streams
+
+    @overload
+    def stream(self, name: str, *, ids: StreamIds = "time") -> Stream[bytes]: ...
+    @overload
+    def stream(self, name: str, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time") -> Stream[T]: ...
+    @overload
+    def stream(
+        self, name: str, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
+    ) -> Stream[Any]: ...
+    def stream(self, name: str, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> Stream[Any]:
+        """A stream by its name, made if it is not there.
+
+        Args:
+            name, codec, type: as of :meth:`table`; a name is of a table or of a stream.
+            ids: ``"time"``: an entry's id is the millisecond in which it was appended, and a number within it;
+                ``"offset"``: how many entries were appended up to it, and 0.
+
+        Raises:
+            OptionMismatchError: it was made with other options, or is not a stream.
+        """
+        if ids not in ("time", "offset"):
+            raise InvalidArgumentError("ids", '"time" or "offset"', ids)
+        made = make_codec(codec, type)
+        with self._naming:
+            number = self._named(name, "stream", {"codec": _codec_name(codec), "ids": ids})
+            return Stream(self._stream_view(number), made, name)
+
+    def _stream_view(self, number: int) -> StreamView:
+        view = self._partition._views.get(number) or StreamView(self._partition, number)
+        assert isinstance(view, StreamView), "the catalog says which kind"
+        return view
+
+    def _stream_views(self) -> list[StreamView]:
+        return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Names of the streams and the options they were made with."""
+        return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "stream"}
 
     # ------------------------------------------------------------ transactions
 
@@ -339,6 +393,8 @@ class Database:
                 self._save_hints()
         finally:
             self._log.close()
+            for view in self._stream_views():
+                view._wake()
 
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
@@ -364,6 +420,11 @@ class Database:
 def open(path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> Database:
     """Open the database in a directory, making it if it is not there; arguments as of :class:`Database`."""
     return Database(path, durability, **options)
+
+
+def _codec_name(codec: Any) -> str | None:
+    """What the catalog says of a codec."""
+    return codec if codec is None or isinstance(codec, str) else codec.__class__.__name__
 
 
 def _check_directory(path: str) -> None:

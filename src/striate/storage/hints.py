@@ -5,8 +5,8 @@ differs from the log it is left aside and the log is read.
 
 Layout, little-endian: header (magic ``SHNT``, version u16, size u16, log id u64, next offset u64, id u64 of
 the segment before it, timestamp u64 and CRC32C u32 of key and value of the record before it, 16 bytes that key the hash
-of the indexes, CRC32C u32 of the header so far); parts (view u32, size u32,
-CRC32C u32 of these two and the entries, reserved u32, entries as of ``striate._native.upkeep``); an end part with view
+of the indexes, CRC32C u32 of the header so far); parts (view u32, size u32, CRC32C u32 of the other three and of what
+follows, kind u32: 0 of a table, 1 of a stream, then what ``striate._native.upkeep`` makes of it); an end part with view
 0 and the number of parts as its size. View 0xFFFFFFFF is the catalog, as JSON.
 
 With the same key of the hash, entries come in the order in which they stand in the index: loading them goes through
@@ -23,8 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from striate._native.frame import crc32c
-from striate._native.partition import Partition, View
-from striate._native.upkeep import dump_entries, load_entries
+from striate._native.partition import Partition, StreamView, View
+from striate._native.upkeep import dump_entries, dump_stream, load_entries, load_stream
 from striate.errors import OffsetOutOfRangeError, RecordCompactedError, StorageError
 from striate.storage.log import Log
 
@@ -38,6 +38,7 @@ _HEADER = struct.Struct("<4sHHQQQQI16s")
 _PART = struct.Struct("<IIII")
 _CRC = struct.Struct("<I")
 _CATALOG = 0xFFFFFFFF
+_TABLE, _STREAM = range(2)
 _WORTH_TWO_THREADS = 64
 
 
@@ -46,6 +47,7 @@ class _Part(NamedTuple):
     position: int
     size: int
     checksum: int
+    kind: int
 
 
 def _anchor(log: Log, next_offset: int) -> tuple[int, int, int] | None:
@@ -84,25 +86,40 @@ def save(log: Log, partition: Partition, path: str, catalog: bytes) -> None:
     log._disk.sync_directory(path)
 
 
-def _checksum(number: int, content: bytes) -> int:
+def _checksum(number: int, kind: int, content: bytes) -> int:
     """That of a part: of its view too, lest entries get into another table."""
-    return crc32c(content, crc32c(struct.pack("<II", number, len(content))))
+    return crc32c(content, crc32c(struct.pack("<III", number, len(content), kind)))
 
 
 def _parts(partition: Partition, catalog: bytes) -> Iterator[bytes]:
-    yield _PART.pack(_CATALOG, len(catalog), _checksum(_CATALOG, catalog), 0) + catalog
+    yield _PART.pack(_CATALOG, len(catalog), _checksum(_CATALOG, 0, catalog), 0) + catalog
     count = 1
     for number, view in partition._views.items():
-        cursor = 0
-        while True:
-            cursor, entries = dump_entries(view, cursor)
-            if entries:
-                yield _PART.pack(number, len(entries), _checksum(number, entries), 0)
-                yield entries
-                count += 1
-            if not cursor:
-                break
+        kind, pieces = (_STREAM, _stream(view)) if isinstance(view, StreamView) else (_TABLE, _table(view))
+        for piece in pieces:
+            yield _PART.pack(number, len(piece), _checksum(number, kind, piece), kind)
+            yield piece
+            count += 1
     yield _PART.pack(0, count, 0, 0)
+
+
+def _table(view: View) -> Iterator[bytes]:
+    cursor = 0
+    while True:
+        cursor, entries = dump_entries(view, cursor)
+        if entries:
+            yield entries
+        if not cursor:
+            return
+
+
+def _stream(view: StreamView) -> Iterator[bytes]:
+    cursor: tuple[int, int] | None = None
+    while True:
+        cursor, piece = dump_stream(view, cursor)
+        yield piece
+        if cursor is None:
+            return
 
 
 def drop(disk: Disk, path: str) -> None:
@@ -156,38 +173,42 @@ def _load_parts(partition: Partition, file: BinaryIO) -> bytes:
     catalog, *entries = parts
     for part in entries:
         if part.number not in partition._views:
-            View(partition, part.number)
+            (StreamView if part.kind == _STREAM else View)(partition, part.number)
     # Two threads meet no more than once in the same stripe, since entries come in the order of stripes.
-    half = len(entries) // 2 if len(entries) >= _WORTH_TWO_THREADS else 0
+    tables = [part for part in entries if part.kind == _TABLE]
+    half = len(tables) // 2 if len(tables) >= _WORTH_TWO_THREADS else 0
     with ThreadPoolExecutor(1) as helper:
-        first = helper.submit(_load_entries, partition, file, entries[:half])
-        right = _load_entries(partition, file, entries[half:])
+        first = helper.submit(_load_all, partition, file, tables[:half])
+        right = _load_all(partition, file, tables[half:])
         if not first.result() or not right:
             return b""
-    return _read_part(file, catalog) or b""
+    streams = [part for part in entries if part.kind != _TABLE]
+    return (_read_part(file, catalog) or b"") if _load_all(partition, file, streams) else b""
 
 
 def _list_parts(file: BinaryIO) -> list[_Part]:
     """Where the parts are; none if they do not end as they should."""
     parts: list[_Part] = []
     while len(head := file.read(_PART.size)) == _PART.size:
-        number, size, checksum, _ = _PART.unpack(head)
+        number, size, checksum, kind = _PART.unpack(head)
         if number == 0:
             return parts if size == len(parts) else []
-        parts.append(_Part(number, file.tell(), size, checksum))
+        parts.append(_Part(number, file.tell(), size, checksum, kind))
         file.seek(size, os.SEEK_CUR)
     return []
 
 
 def _read_part(file: BinaryIO, part: _Part) -> bytes | None:
     content = os.pread(file.fileno(), part.size, part.position)
-    whole = len(content) == part.size and _checksum(part.number, content) == part.checksum
+    whole = len(content) == part.size and _checksum(part.number, part.kind, content) == part.checksum
     return content if whole else None
 
 
-def _load_entries(partition: Partition, file: BinaryIO, parts: list[_Part]) -> bool:
+def _load_all(partition: Partition, file: BinaryIO, parts: list[_Part]) -> bool:
     for part in parts:
-        content = _read_part(file, part)
-        if content is None or not load_entries(partition._views[part.number], content):
+        content, view = _read_part(file, part), partition._views[part.number]
+        if content is None:
+            return False
+        if not (load_entries(view, content) if isinstance(view, View) else load_stream(view, content)):
             return False
     return True
