@@ -5,10 +5,12 @@
 # lock, and who holds that for the GIL. So locks are tried, and the GIL is let go before they are waited for.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
-from striate._native.frame cimport frame_view, record_input
+from striate._native.frame cimport HAS_SYNC, HAS_VIEW, extensions_bytes, frame_view, record_input
 from striate._native.keyindex cimport striate_edit, striate_hold, striate_horizon, striate_keyindex, striate_spot
 from striate._native.log cimport LogCore
+from striate._native.platform cimport striate_store_u64_release
 from striate._native.segment cimport Segment
 from striate._native.stream cimport striate_stream, striate_stream_edit
 
@@ -108,7 +110,20 @@ cdef class StreamView:
 cdef void lock_stream(striate_stream *stream) noexcept
 
 
+# Under the write lock, so there is one at a time; who watches a table looks at any time.
+cdef inline void count_change(striate_keyindex *index) noexcept nogil:
+    striate_store_u64_release(&index.changes, index.changes + 1)
+
+
 # The view extension of a frame; False when it has none.
-cdef bint view_extension(const frame_view *view, uint32_t *number, uint32_t *flags) noexcept nogil
+cdef inline bint view_extension(const frame_view *view, uint32_t *number, uint32_t *flags) noexcept nogil:
+    cdef const char *extension = view.value - view.key_size - extensions_bytes(view.flags) + (view.flags & HAS_SYNC)
+    if not view.flags & HAS_VIEW:
+        return False
+    memcpy(number, extension, 4)
+    memcpy(flags, extension + 4, 4)
+    return True
+
+
 # When a record of a table expires, ns since the epoch, and where its value begins.
 cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead) noexcept nogil

@@ -4,7 +4,6 @@ from libc.string cimport memcpy, memset
 from posix.unistd cimport write
 
 from striate._native.frame cimport (
-    HAS_SYNC,
     HAS_VIEW,
     KIND_TOMBSTONE,
     KIND_VALUE,
@@ -13,9 +12,9 @@ from striate._native.frame cimport (
     STATUS_STALE_INDEX,
     STORE_HEADER_BYTES,
     UNIT_BYTES,
-    extensions_bytes,
 )
 from striate._native.keyindex cimport (
+    STRIATE_MUST_NOTHING,
     striate_edit_apply,
     striate_edit_check,
     striate_hold_lock,
@@ -63,15 +62,6 @@ cdef enum:
     WITHOUT_GIL_FROM = 32             # changes; fewer are done sooner than the GIL is let go
     TAKE_IN_FRAMES = 65536            # between looks at other threads
     MILLISECOND_NS = 1000000
-
-
-cdef bint view_extension(const frame_view *view, uint32_t *number, uint32_t *flags) noexcept nogil:
-    cdef const char *extension = view.value - view.key_size - extensions_bytes(view.flags) + (view.flags & HAS_SYNC)
-    if not view.flags & HAS_VIEW:
-        return False
-    memcpy(number, extension, 4)
-    memcpy(flags, extension + 4, 4)
-    return True
 
 
 cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead) noexcept nogil:
@@ -240,6 +230,8 @@ cdef class Partition:
         cdef int64_t number
         cdef int status
         for number in range(job.change_count):
+            if job.changes[number].condition == STRIATE_MUST_NOTHING:
+                continue
             status = striate_edit_check(&job.changes[number], job.now)
             if status != 0:
                 job.failed = number
@@ -309,6 +301,7 @@ cdef class Partition:
             for number in range(job.change_count):
                 record = job.changes[number].record
                 if record >= 0:
+                    count_change(job.changes[number].index)
                     job.changes[number].after.version = first + <uint64_t>record + 1
                     job.changes[number].after.position = pairs[2 * record + 1]
         striate_give_lock(&self.log.write_lock)
@@ -341,6 +334,17 @@ cdef class Partition:
     def _notify_on(self, int descriptor):
         """Tell an eventfd of entries of streams that :meth:`StreamCore._want` asks for; -1: none any longer."""
         self.descriptor = descriptor
+
+    @property
+    def _hash_key(self):
+        """The secret that places keys in the indexes; 16 bytes."""
+        return (<const char *>self.hash_key)[:16]
+
+    def _use_hash_key(self, bytes secret not None):
+        """Take another, before there are views. Entries that were dumped with the same one load several times as fast:
+        neighbours in the dump are neighbours in the index."""
+        assert len(secret) == 16 and not self.views
+        memcpy(self.hash_key, <const char *>secret, 16)
 
     @property
     def _views(self):
@@ -376,11 +380,12 @@ cdef class Partition:
         cdef int status
         if segment is None:
             return None
-        # A frame of common size is three lines, which are fetched together rather than one by one.
+        # A frame of common size is three or four lines, which are fetched together rather than one by one.
         memory = segment.store.memory + <int64_t>spot.position * UNIT_BYTES
         striate_prefetch(memory)
         striate_prefetch(memory + 64)
         striate_prefetch(memory + 128)
+        striate_prefetch(memory + 160)
         relative = <uint32_t>(offset - segment.base_offset)
         if read_frame(segment.store, <int64_t>spot.position * UNIT_BYTES, view) == 0 \
                 and view.relative_offset == relative:

@@ -270,9 +270,12 @@ def dump_entries(View view not None, uint64_t cursor):
 
 
 def load_entries(View view not None, bytes entries not None):
-    """Take entries that :func:`dump_entries` gave into an index; whether they were whole."""
+    """Take entries that :func:`dump_entries` gave into an index; whether they were whole. For any number of threads."""
     cdef const char *at = PyBytes_AS_STRING(entries)
     cdef const char *end = at + PyBytes_GET_SIZE(entries)
+    cdef striate_keyindex *index = view.index
+    cdef striate_stripe *stripe = NULL
+    cdef uint32_t held = 0
     cdef striate_key key
     cdef striate_spot spot
     cdef int64_t deadline
@@ -287,9 +290,17 @@ def load_entries(View view not None, bytes entries not None):
             if key.size > 65535 or end - at < ENTRY_BYTES + <int64_t>key.size or spot.version == 0:
                 break
             key.bytes, key.space = at + ENTRY_BYTES, 0
-            key.hash = striate_table_hash(view.index.latest, key.bytes, key.size, 0)
-            status = striate_keyindex_load(view.index, &key, spot, deadline if deadline > 0 else STRIATE_NEVER, now)
+            key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
+            if stripe == NULL or held != striate_table_stripe_of(index.latest, key.hash):
+                # Entries come in the order of stripes, so this is rare.
+                if stripe != NULL:
+                    striate_unlock(stripe)
+                held = striate_table_stripe_of(index.latest, key.hash)
+                stripe = striate_lock(index.latest, held)
+            status = striate_keyindex_load(index, &key, spot, deadline if deadline > 0 else STRIATE_NEVER, now)
             at += ENTRY_BYTES + key.size
+        if stripe != NULL:
+            striate_unlock(stripe)
     if status != 0:
         raise MemoryError
     return at == end
