@@ -67,6 +67,18 @@ async def asynchronous(path: Path) -> None:
         assert_type(await log.verify(), striate.VerifyReport)
 
 
+class User:
+    name: str
+
+
+def caches(db: striate.Database, other: striate.AsyncDatabase) -> None:
+    assert_type(db.cache("a", max_items=5, ttl=1.5), striate.Cache[bytes])
+    assert_type(db.cache("b", codec="json", type=User), striate.Cache[User])
+    assert_type(other.cache("b", codec="msgpack", type=User).get("k"), User | None)
+    assert_type(db.drop_cache("a"), bool)
+    assert_type(list(other.caches()), list[str])
+
+
 def errors(error: Exception) -> None:
     if isinstance(error, striate.OffsetOutOfRangeError):
         assert_type(error.lowest_offset, int)

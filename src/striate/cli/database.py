@@ -44,17 +44,21 @@ def _open(path: str) -> striate.Database:
 @path_argument
 @json_option
 def stat(path: str, as_json: bool) -> None:
-    """Show the tables and the size of the database at PATH."""
+    """Show the tables, the names of the caches and the size of the database at PATH."""
     with _open(path) as database:
         stats = database.log.stats()
         rows = [
             {"table": name, "keys": len(database.stored(name)), **options}
             for name, options in sorted(database.tables().items())
         ]
+        caches = [{"cache": name, **options} for name, options in sorted(database.caches().items())]
     if as_json:
-        print_json({"path": path, "tables": rows, "log": plain(stats)})
+        print_json({"path": path, "tables": rows, "caches": caches, "log": plain(stats)})
         return
     print_table(["table", "keys", "codec"], [[str(r["table"]), f"{r['keys']:,}", str(r["codec"] or "-")] for r in rows])
+    for cache in caches:
+        options = ", ".join(f"{option} {value}" for option, value in list(cache.items())[1:] if value is not None)
+        print_line(f"cache {safe_text(str(cache['cache']))}: {safe_text(options or 'no bounds')}; in memory only")
     print_line(f"log: {stats.records:,} records, {size_text(stats.size_bytes)}")
 
 

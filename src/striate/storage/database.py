@@ -7,7 +7,6 @@ the operations on keys (table.py), transactions (transaction.py), the index (nat
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -16,18 +15,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from striate._native.partition import Partition, View
 from striate.errors import (
     ConflictError,
-    CorruptRecordError,
-    InvalidArgumentError,
     InvalidTypeError,
     NotADatabaseError,
-    OptionMismatchError,
     PathExistsError,
     StorageError,
     TableNotFoundError,
 )
 from striate.storage import hints
-from striate.storage.arguments import absolute_path, check_progress, integer
-from striate.storage.codecs import Codec, make_codec
+from striate.storage.arguments import absolute_path, check_progress
+from striate.storage.caches import CacheOwner, Caches
+from striate.storage.catalog import Catalog
+from striate.storage.codecs import Codec, codec_name, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
 from striate.storage.segment_list import OPEN
 from striate.storage.table import Table
@@ -41,12 +39,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOG = "log"
-_MAX_VIEWS = 0xFFFFFFFE
-_MAX_NAME_BYTES = 1024
 DEFAULT_RETRIES = 100
 
 
-class Database:
+class Database(CacheOwner):
     """Named tables with transactions over them, in a directory; :func:`striate.open` opens one.
 
     Args:
@@ -90,34 +86,23 @@ class Database:
         )
         try:
             self._partition = Partition(self._log)
-            self._catalog: dict[str, dict[str, Any]] = {}
-            self._naming = threading.Lock()
+            self._catalog = Catalog(self._path, self._log, self._partition)
+            self._caches = Caches()
             self._retrying = threading.Lock()
             self._pausing = threading.Lock()
             self._going_on = threading.Event()
             self._going_on.set()
-            self._next_view = 1
             self._compactor: Compactor | None = None
             self._paused = False
             start, catalog = hints.load(self._log, self._partition, self._path)
-            for name, entry in json.loads(catalog or b"{}").items():
-                self._on_catalog(name.encode(), json.dumps(entry).encode())
+            self._catalog.load(catalog)
             self._loaded = start
-            self._partition._take_in(start, self._on_catalog)
+            self._partition._take_in(start, self._catalog.take_in)
             if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
                 self._compactor = Compactor(self, compaction_interval_s)
         except BaseException:
             self._log.close()
             raise
-
-    def _on_catalog(self, name: bytes, text: bytes) -> None:
-        try:
-            entry = json.loads(text)
-            number, kind, options = integer(entry["id"], "id", 1, _MAX_VIEWS), entry["kind"], entry["options"]
-            self._catalog[name.decode()] = {"id": number, "kind": kind, "options": options}
-        except (ValueError, KeyError, TypeError, InvalidArgumentError) as error:
-            raise CorruptRecordError(self._log.path, f"a record of the catalog cannot be read: {error!r}") from error
-        self._next_view = max(self._next_view, number + 1)
 
     # ------------------------------------------------------------ tables
 
@@ -139,31 +124,13 @@ class Database:
         Raises:
             OptionMismatchError: it was made with another codec, or is not a table.
         """
-        if not isinstance(name, str):
-            raise InvalidTypeError("name", "a str", name.__class__)
-        encoded = name.encode()
-        if not 0 < len(encoded) <= _MAX_NAME_BYTES:
-            raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
         made = make_codec(codec, type)
-        options = {"codec": codec if codec is None or isinstance(codec, str) else codec.__class__.__name__}
-        with self._naming:
-            self._log._check_usable()
-            known = self._catalog.get(name)
-            if known is None:
-                known = {"id": self._next_view, "kind": "table", "options": options}
-                self._partition._append_catalog(encoded, json.dumps(known).encode())
-                self._catalog[name] = known
-                self._next_view += 1
-            self._check_options(name, known, options)
-            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
-            return Table(view, made, made is None or codec == "json")
+        with self._catalog.lock:
+            view = self._view(self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
+        return Table(view, made, made is None or codec == "json")
 
-    def _check_options(self, name: str, known: dict[str, Any], options: dict[str, Any]) -> None:
-        if known["kind"] != "table":
-            raise OptionMismatchError(self._path, f"kind of {name!r}", known["kind"], "table")
-        for option, value in options.items():
-            if known["options"].get(option) != value:
-                raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
+    def _view(self, number: int) -> View:
+        return self._partition._views.get(number) or View(self._partition, number)
 
     def stored(self, name: str) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
@@ -171,16 +138,16 @@ class Database:
         Raises:
             TableNotFoundError: there is none of that name.
         """
-        known = self._catalog.get(name)
-        if known is None or known["kind"] != "table":
+        number = self._catalog.number_of(name, "table")
+        if number is None:
             raise TableNotFoundError(self._path, name)
-        with self._naming:
-            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
+        with self._catalog.lock:
+            view = self._view(number)
         return Table(view, None, True)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
-        return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "table"}
+        return self._catalog.options_of("table")
 
     # ------------------------------------------------------------ transactions
 
@@ -328,10 +295,15 @@ class Database:
         """Make everything written so far durable; at ``"power"`` it is already."""
         self._log.sync()
 
+    def _cache_database(self) -> Database:
+        return self
+
     def close(self) -> None:
-        """Make everything durable and let the next one open it, quickly. Again: nothing happens."""
+        """Make everything durable and let the next one open it, quickly; its caches are emptied. Again: nothing
+        happens."""
         if self.closed:
             return
+        self._caches.close()
         try:
             if self._log._is_ours():
                 if self._compactor is not None:
@@ -347,7 +319,7 @@ class Database:
             return
         with contextlib.suppress(OSError, StorageError), self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
-            hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
+            hints.save(self._log, self._partition, self._path, self._catalog.dump())
 
     def __enter__(self) -> Database:
         self._log._check_usable()
@@ -357,7 +329,7 @@ class Database:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self._catalog)} tables"
+        state = "closed" if self.closed else f"{len(self._catalog)} names"
         return f"<striate.Database {self._path!r} {state}>"
 
 
