@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
     from striate.storage.memoize import arguments_key, method_key
+    from striate.storage.storages import MemoryStorage, Storage, TableStorage
     from striate.storage.table import Table
     from striate.storage.transaction import Transaction
 
@@ -54,6 +55,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Database",
     "Log",
     "LogStats",
+    "MemoryStorage",
     "PickleCodec",
     "Problem",
     "Record",
@@ -65,7 +67,9 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "RepairReport",
     "SegmentInfo",
     "SnapshotInfo",
+    "Storage",
     "Table",
+    "TableStorage",
     "Transaction",
     "VerifyReport",
     "aopen",
@@ -85,8 +89,11 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "AsyncTransaction": "striate.storage.async_database",
         "Cache": "striate.storage.cache",
         "Database": "striate.storage.database",
+        "MemoryStorage": "striate.storage.storages",
         "PickleCodec": "striate.storage.codecs",
+        "Storage": "striate.storage.storages",
         "Table": "striate.storage.table",
+        "TableStorage": "striate.storage.storages",
         "Transaction": "striate.storage.transaction",
         "aopen": "striate.storage.async_database",
         "open": "striate.storage.database",
