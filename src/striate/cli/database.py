@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,7 @@ from striate.cli.output import json_line, plain, print_json, print_line, print_t
 from striate.cli.parameters import DURATION, json_option, path_argument
 from striate.errors import InvalidArgumentError, NotADatabaseError
 
-__all__ = ["db"]
+__all__ = ["db", "open_database"]
 
 _BATCH = 1000
 
@@ -33,9 +34,12 @@ def db() -> None:
     """
 
 
-def _open(path: str) -> striate.Database:
-    """The database at a path, which must be there."""
-    if not os.path.isdir(os.path.join(path, "log")):
+def open_database(path: str, *, make: bool = False) -> AbstractContextManager[striate.Database]:
+    """The database at a path, which must be there unless it may be made; in the shell the one that is open."""
+    shared = click.get_current_context().find_object(striate.Database)
+    if shared is not None:
+        return nullcontext(shared)
+    if not make and not os.path.isdir(os.path.join(path, "log")):
         raise NotADatabaseError(path, "no log")
     return striate.open(path, compaction_interval_s=None)
 
@@ -45,7 +49,7 @@ def _open(path: str) -> striate.Database:
 @json_option
 def stat(path: str, as_json: bool) -> None:
     """Show the tables, the names of the caches and the size of the database at PATH."""
-    with _open(path) as database:
+    with open_database(path) as database:
         stats = database.log.stats()
         rows = [
             {"table": name, "keys": len(database.stored(name)), **options}
@@ -64,12 +68,26 @@ def stat(path: str, as_json: bool) -> None:
 
 @db.command()
 @path_argument
+@json_option
+def tables(path: str, as_json: bool) -> None:
+    """List the tables of the database at PATH."""
+    with open_database(path) as database:
+        found = database.tables()
+    for name in sorted(found):
+        if as_json:
+            sys.stdout.buffer.write(json_line({"table": name, **found[name]}))
+        else:
+            print_line(safe_text(name))
+
+
+@db.command()
+@path_argument
 @table_argument
 @key_argument
 @json_option
 def get(path: str, table: str, key: str, as_json: bool) -> None:
     """Print the value of KEY in TABLE; exit code 1 when there is none."""
-    with _open(path) as database:
+    with open_database(path) as database:
         value, version = database.stored(table).get_with_version(key)
     if not version:
         raise KeyNotFoundException(key)
@@ -96,7 +114,7 @@ class KeyNotFoundException(click.ClickException):
 def set_(path: str, table: str, key: str, value: str | None, ttl: float | None, as_json: bool) -> None:
     """Store VALUE, or what comes on stdin, under KEY in TABLE, which is made if it is not there."""
     data = sys.stdin.buffer.read() if value is None else value.encode("utf-8", "surrogateescape")
-    with striate.open(path, compaction_interval_s=None) as database:
+    with open_database(path, make=True) as database:
         if table not in database.tables():
             database.table(table)
         version = database.stored(table).set(key, data, ttl=ttl)
@@ -113,7 +131,7 @@ def set_(path: str, table: str, key: str, value: str | None, ttl: float | None, 
 @json_option
 def delete(path: str, table: str, key: str, as_json: bool) -> None:
     """Remove KEY from TABLE; exit code 1 when it is not there."""
-    with _open(path) as database:
+    with open_database(path) as database:
         deleted = database.stored(table).delete(key)
     if not deleted:
         raise KeyNotFoundException(key)
@@ -129,7 +147,7 @@ def delete(path: str, table: str, key: str, as_json: bool) -> None:
 @json_option
 def scan(path: str, table: str, prefix: str, count: int | None, as_json: bool) -> None:
     """Print the keys and values of TABLE, in no order."""
-    with _open(path) as database:
+    with open_database(path) as database:
         for key, value in islice(database.stored(table).scan(prefix), count):
             if as_json:
                 sys.stdout.buffer.write(json_line({"key": plain(key), "value": plain(value)}))
@@ -146,7 +164,7 @@ def export(path: str, tables: tuple[str, ...]) -> None:
     \b
     striate db export shop > shop.jsonl
     """
-    with _open(path) as database:
+    with open_database(path) as database:
         for name in tables or sorted(database.tables()):
             stored = database.stored(name)
             sys.stdout.buffer.write(json_line({"table": name, **database.tables()[name]}))
@@ -167,7 +185,7 @@ def export(path: str, tables: tuple[str, ...]) -> None:
 def import_(path: str, file: Any, as_json: bool) -> None:
     """Store what `striate db export` printed, FILE or stdin, in the database at PATH; it is made if not there."""
     count = 0
-    with striate.open(path, compaction_interval_s=None) as database:
+    with open_database(path, make=True) as database:
         for table, rows in _batches(_lines(file), database):
             timed = [(key, value, end) for key, value, end in rows if end]
             table._set_many_nowait([(key, value) for key, value, end in rows if not end])
@@ -231,7 +249,7 @@ def _bytes(text: object) -> bytes:
 @json_option
 def verify(path: str, as_json: bool) -> None:
     """Read and check every byte of the database at PATH; exit code 1 when something is wrong."""
-    with _open(path) as database, progress("verifying", unit="steps") as advance:
+    with open_database(path) as database, progress("verifying", unit="steps") as advance:
         report = database.verify(advance)
     if as_json:
         print_json({"path": path, **plain(report)})
@@ -248,7 +266,7 @@ def verify(path: str, as_json: bool) -> None:
 @json_option
 def compact(path: str, as_json: bool) -> None:
     """Drop from the log of the database at PATH what does not count any more."""
-    with _open(path) as database, progress("compacting", unit="B") as advance:
+    with open_database(path) as database, progress("compacting", unit="B") as advance:
         result = database.compact(progress=advance)
     if as_json:
         print_json({"path": path, **plain(result)})
@@ -265,7 +283,7 @@ def compact(path: str, as_json: bool) -> None:
 @json_option
 def snapshot(path: str, target: str, as_json: bool) -> None:
     """Copy the database at PATH, every checksum verified, to the new directory TARGET, which is then a database."""
-    with _open(path) as database:
+    with open_database(path) as database:
         info = database.snapshot(target)
     if as_json:
         print_json(plain(info))
