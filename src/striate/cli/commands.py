@@ -7,7 +7,7 @@ import platform
 import click
 
 import striate
-from striate.cli import log_inspect, log_read, log_write, measure, shell
+from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell
 from striate.cli.output import print_json, print_line
 from striate.cli.parameters import json_option
 from striate.cli.program import Program
@@ -69,6 +69,9 @@ for command in (
 ):
     log.add_command(command)
 
-app.add_command(shell.db)
+for command in (export.export, export.import_, shell.shell):
+    database.db.add_command(command)
+
+app.add_command(database.db)
 app.add_command(measure.demo)
 app.add_command(measure.bench)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any
 
 import click
 
 import striate
 from striate.cli.output import json_line, plain, print_json, print_line, print_table, progress, safe_text, size_text
 from striate.cli.parameters import DURATION, json_option, path_argument
-from striate.errors import InvalidArgumentError, NotADatabaseError
+from striate.errors import NotADatabaseError
 
 __all__ = ["db", "open_database"]
-
-_BATCH = 1000
 
 table_argument = click.argument("table")
 key_argument = click.argument("key")
@@ -153,95 +147,6 @@ def scan(path: str, table: str, prefix: str, count: int | None, as_json: bool) -
                 sys.stdout.buffer.write(json_line({"key": plain(key), "value": plain(value)}))
             else:
                 print_line(f"{safe_text(key)}  {safe_text(value)}")
-
-
-@db.command()
-@path_argument
-@click.option("--table", "tables", multiple=True, help="Only this table. Repeatable.")
-def export(path: str, tables: tuple[str, ...]) -> None:
-    r"""Print the database at PATH as JSON lines, which `striate db import` takes.
-
-    \b
-    striate db export shop > shop.jsonl
-    """
-    with open_database(path) as database:
-        for name in tables or sorted(database.tables()):
-            stored = database.stored(name)
-            sys.stdout.buffer.write(json_line({"table": name, **database.tables()[name]}))
-            with progress(f"exporting {name}", unit="keys") as advance:
-                for number, key in enumerate(stored.scan_keys()):
-                    _, value, end = stored._read_latest(key)
-                    if value is not None:
-                        line = {"key": plain(key), "value": plain(value)}
-                        sys.stdout.buffer.write(json_line(line | ({"expires_ms": end} if end else {})))
-                    if number % _BATCH == 0:
-                        advance(number, len(stored))
-
-
-@db.command("import")
-@path_argument
-@click.argument("file", type=click.File("rb"), default="-")
-@json_option
-def import_(path: str, file: Any, as_json: bool) -> None:
-    """Store what `striate db export` printed, FILE or stdin, in the database at PATH; it is made if not there."""
-    count = 0
-    with open_database(path, make=True) as database:
-        for table, rows in _batches(_lines(file), database):
-            timed = [(key, value, end) for key, value, end in rows if end]
-            table._set_many_nowait([(key, value) for key, value, end in rows if not end])
-            for key, value, end in timed:
-                table._write_nowait(key, value, end)
-            count += len(rows)
-        database.sync()
-    if as_json:
-        print_json({"path": path, "imported": count})
-    else:
-        print_line(f"{count:,} keys")
-
-
-Row = tuple[bytes, bytes, int]
-
-
-def _lines(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, 1):
-        try:
-            document = json.loads(line)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict) or not ("table" in document or {"key", "value"} <= document.keys()):
-            raise InvalidArgumentError(f"line {number}", "an object of `striate db export`", line[:80])
-        yield document
-
-
-def _batches(
-    documents: Iterable[dict[str, Any]], database: striate.Database
-) -> Iterator[tuple[striate.Table[bytes], list[Row]]]:
-    table: striate.Table[bytes] | None = None
-    rows: list[Row] = []
-    for document in documents:
-        if "table" in document:
-            if table is not None:
-                yield table, rows
-            name, rows = document["table"], []
-            database.table(name, document.get("codec"))
-            table = database.stored(name)
-            continue
-        if table is None:
-            raise InvalidArgumentError("the first line", "that of a table", document)
-        rows.append((_bytes(document["key"]), _bytes(document["value"]), int(document.get("expires_ms", 0))))
-        if len(rows) == _BATCH:
-            yield table, rows
-            rows = []
-    if table is not None:
-        yield table, rows
-
-
-def _bytes(text: object) -> bytes:
-    if isinstance(text, str):
-        return text.encode()
-    if isinstance(text, dict) and isinstance(text.get("base64"), str):
-        return base64.b64decode(text["base64"], validate=True)
-    raise InvalidArgumentError("a key or value", 'text or {"base64": "..."}', text)
 
 
 @db.command()

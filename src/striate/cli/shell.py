@@ -19,7 +19,7 @@ from striate.cli.output import print_line
 from striate.cli.parameters import path_argument
 from striate.cli.program import exit_code, report
 
-__all__ = ["db", "shell"]
+__all__ = ["shell"]
 
 _HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 _LEAVING = {"exit", "quit"}
@@ -29,7 +29,7 @@ class _LeaveError(Exception):
     """`exit` was typed."""
 
 
-@db.command()
+@click.command()
 @path_argument
 @click.option("-c", "--command", "lines", multiple=True, help="Run this line and no others. Repeatable.")
 def shell(path: str, lines: tuple[str, ...]) -> None:

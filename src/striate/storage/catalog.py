@@ -79,17 +79,24 @@ class Catalog:
         if not 0 < len(encoded) <= _MAX_NAME_BYTES:
             raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
         self._log._check_usable()
+        self.check(name, kind, options)
         known = self._entries.get(name)
         if known is None or known["kind"] == _DROPPED:
             known = {"id": self._next_view, "kind": kind, "options": options}
             self._append(name, known)
             self._next_view += 1
+        number: int = known["id"]
+        return number
+
+    def check(self, name: str, kind: str, options: dict[str, Any]) -> None:
+        """Refuse a name that is there with another kind or other options: OptionMismatchError."""
+        known = self._entries.get(name)
+        if known is None or known["kind"] == _DROPPED:
+            return
         self._check_kind(name, known, kind)
         for option, value in options.items():
             if known["options"].get(option) != value:
                 raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
-        number: int = known["id"]
-        return number
 
     def drop(self, name: str, kind: str) -> bool:
         """Make a name free; whether it was taken. With the lock. Its number is never used again."""
