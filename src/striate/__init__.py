@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from striate.storage.async_log import AsyncLog
     from striate.storage.async_table import AsyncTable
     from striate.storage.cache import Cache
+    from striate.storage.changes import Changes
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
     from striate.storage.memoize import arguments_key, method_key
@@ -51,6 +52,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Cache",
     "CacheChange",
     "CacheStats",
+    "Changes",
     "CompactionResult",
     "Database",
     "Log",
@@ -88,6 +90,7 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "AsyncTable": "striate.storage.async_table",
         "AsyncTransaction": "striate.storage.async_database",
         "Cache": "striate.storage.cache",
+        "Changes": "striate.storage.changes",
         "Database": "striate.storage.database",
         "MemoryStorage": "striate.storage.storages",
         "PickleCodec": "striate.storage.codecs",

@@ -71,6 +71,14 @@ class User:
     name: str
 
 
+async def changes(cache: striate.Cache[bytes]) -> None:
+    with cache.changes(limit=10) as listener:
+        assert_type(listener, striate.Changes)
+        assert_type(listener.get(timeout=1), striate.CacheChange | None)
+        async for change in listener:
+            assert_type(change.key, bytes)
+
+
 def caches(db: striate.Database, other: striate.AsyncDatabase) -> None:
     assert_type(db.cache("a", max_items=5, ttl=1.5), striate.Cache[bytes])
     assert_type(db.cache("b", codec="json", type=User), striate.Cache[User])

@@ -51,13 +51,20 @@ class Caches:
                 return False
             opened = self._opened.pop(name, None)
         if opened is not None:
-            opened.cache.clear()
+            _end(opened.cache)
         return True
 
     def close(self) -> None:
         """Empty all of them."""
         while self._opened:
-            self._opened.popitem()[1].cache.clear()
+            _end(self._opened.popitem()[1].cache)
+
+
+def _end(cache: Cache[Any]) -> None:
+    """Empty a cache and let nobody wait for its changes any more."""
+    cache.clear()
+    if cache.striped.hub is not None:
+        cache.striped.hub.close()
 
 
 def _seconds(duration: _Duration) -> float | None:
