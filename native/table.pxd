@@ -171,6 +171,7 @@ cdef extern from "access.h" nogil:
 cdef extern from "changes.h" nogil:
     void striate_table_report(striate_table *table, int64_t limit)
     striate_change *striate_table_take_changes(striate_table *table, int64_t *lost)
+    void striate_table_wake_listeners(striate_table *table)
     int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns)
 
 
