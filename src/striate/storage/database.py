@@ -88,8 +88,8 @@ class Database:
             clock=clock,
             _disk=_disk,
         )
+        self._partition = Partition(self._log)
         try:
-            self._partition = Partition(self._log)
             self._catalog: dict[str, dict[str, Any]] = {}
             self._naming = threading.Lock()
             self._retrying = threading.Lock()
@@ -107,7 +107,7 @@ class Database:
             if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
                 self._compactor = Compactor(self, compaction_interval_s)
         except BaseException:
-            self._log.close()
+            self._release()
             raise
 
     def _on_catalog(self, name: bytes, text: bytes) -> None:
@@ -338,16 +338,25 @@ class Database:
                     self._compactor.stop()
                 self._save_hints()
         finally:
+            self._release()
+
+    def _release(self) -> None:
+        try:
             self._log.close()
+        finally:
+            # A view and its partition know each other: the indexes would live until the next garbage collection.
+            if self._log._is_ours():
+                self._partition._views.clear()
 
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
         there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
         if self._log._state != OPEN or there:
             return
-        with contextlib.suppress(OSError, StorageError), self._log._maintenance, self._log._exclusive():
+        with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
-            hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
+            with contextlib.suppress(OSError, StorageError):
+                hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
 
     def __enter__(self) -> Database:
         self._log._check_usable()
