@@ -111,7 +111,8 @@ cdef class Entries:
         if size > STRIATE_MAX_KEY_BYTES:
             raise KeyTooLargeError(size, STRIATE_MAX_KEY_BYTES)
         loaded.size = <uint32_t>size
-        loaded.space = self.space
+        loaded.space = <uint16_t>self.space
+        loaded.source = self.source
         return 0
 
     cdef object load_value(self, object value, uint8_t *flags):

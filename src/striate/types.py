@@ -199,6 +199,8 @@ class CacheChange:
         kind: ``created``, ``replaced``, ``patched`` (``incr``), ``deleted``, ``expired``, ``evicted``; or ``missed``:
             the listener was too slow for ``missed`` changes before this place, and all else is empty.
         key, old, new: the values are as the cache decodes them; ``None`` where there is none.
+        source: on whose behalf it was done, as given to :meth:`striate.Cache.from_source`; ``None``: nobody else's.
+            Expiry and eviction are the cache's own doing, whoever stored the entry.
     """
 
     sequence: int
@@ -207,3 +209,4 @@ class CacheChange:
     old: object = None
     new: object = None
     missed: int = 0
+    source: str | None = None

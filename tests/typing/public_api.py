@@ -72,6 +72,7 @@ class User:
 
 
 async def changes(cache: striate.Cache[bytes]) -> None:
+    assert_type(cache.from_source("node-2"), striate.Cache[bytes])
     with cache.changes(limit=10) as listener:
         assert_type(listener, striate.Changes)
         assert_type(listener.get(timeout=1), striate.CacheChange | None)

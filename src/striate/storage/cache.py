@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from striate._native import scan
 from striate._native.cache import CacheCore
@@ -164,7 +164,8 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         if name not in self._names:
             self._names[name] = self.striped.add_space()
         space = self._names[name]
-        return self._over(self.striped, space, ttl, idle, codec, type, compress_from, self.clock)
+        found = self._over(self.striped, space, ttl, idle, codec, type, compress_from, self.clock)
+        return found._marked(self.source) if self.source else found
 
     @overload
     def memoize(
@@ -228,6 +229,20 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         from striate.storage.changes import Changes
 
         return Changes(self.striped, self.space, limit, self.decode_stored)
+
+    def from_source(self, source: str) -> Self:
+        """The same cache for whoever passes on what was done elsewhere, say on another node.
+
+        Listeners find ``source`` in the changes that are made by it: so one that announces changes to others can leave
+        out those that came from there, and nothing is announced twice.
+        """
+        from striate.storage.changes import hub_of
+
+        if not isinstance(source, str):
+            raise InvalidTypeError("source", "a str", source.__class__)
+        marked = self._marked(hub_of(self.striped).number_of(source))
+        marked.__dict__.update(self.__dict__)
+        return marked
 
     # ---------------------------------------------------------------- figures
 
@@ -307,15 +322,15 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         if self.space == 0 and not self._names and self.striped.hub is None:  # else each is told, or stays
             self.striped.clear()
         else:
-            scan.discard_prefix(self.striped, self.space, self.time_ns(), b"")
+            scan.discard_prefix(self.striped, self.space, self.time_ns(), b"", self.source)
 
     def delete_prefix(self, prefix: _Key) -> int:
         """Drop the keys that begin with ``prefix``; how many. Looks at every entry, without the GIL."""
-        return scan.discard_prefix(self.striped, self.space, self.time_ns(), _as_bytes(prefix, "prefix"))
+        return scan.discard_prefix(self.striped, self.space, self.time_ns(), _as_bytes(prefix, "prefix"), self.source)
 
     def delete_tag(self, tag: _Key) -> int:
         """Drop the entries that were stored with ``tag``; how many. Looks at every entry, without the GIL."""
-        return scan.discard_tag(self.striped, self.space, self.time_ns(), _as_bytes(tag, "tag"))
+        return scan.discard_tag(self.striped, self.space, self.time_ns(), _as_bytes(tag, "tag"), self.source)
 
     def popitem(self) -> tuple[bytes, V]:
         """Drop some entry and give it; a ``KeyError`` when there is none."""

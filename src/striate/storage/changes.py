@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from striate._native.table import StripedTable
+from striate.errors import InvalidArgumentError
 from striate.storage.arguments import check_timeout, integer
 from striate.types import CacheChange
 
@@ -27,7 +28,8 @@ _MOST_KEPT = 65_536
 """Changes that the table keeps for listeners that do not ask."""
 _CREATED, _FIRST_REMOVAL = 1, 4
 _STEPS_IN_A_ROW = 256
-_Row = tuple[int, int, int, bytes, bytes, int, bytes, int]
+_MOST_SOURCES = 65_535
+_Row = tuple[int, int, int, bytes, bytes, int, bytes, int, int]
 
 
 class Changes:
@@ -124,10 +126,12 @@ class Changes:
                 return change
             if not self._rows:
                 return None
-            sequence, kind, _, key, old, old_flags, new, new_flags = self._rows.popleft()
+            sequence, kind, _, key, old, old_flags, new, new_flags, number = self._rows.popleft()
+            source = self._hub.sources[number]
         had, has = kind != _CREATED, kind < _FIRST_REMOVAL
         old_value = self._decode(old, old_flags) if had else None
-        return CacheChange(sequence, _KINDS[kind], key, old_value, self._decode(new, new_flags) if has else None)
+        new_value = self._decode(new, new_flags) if has else None
+        return CacheChange(sequence, _KINDS[kind], key, old_value, new_value, source=source)
 
 
 class _Hub:
@@ -138,12 +142,22 @@ class _Hub:
         self.lock = threading.Lock()
         self.listeners: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._waiter: ChangeWaiter | None = None
+        self.sources: list[str | None] = [None]  # by number
 
     @property
     def table(self) -> StripedTable:
         table = self._table()
         assert table is not None, "a listener holds its cache"
         return table
+
+    def number_of(self, source: str) -> int:
+        """The number of a source, which gets one if it has none."""
+        with self.lock:
+            if source not in self.sources:
+                if len(self.sources) > _MOST_SOURCES:
+                    raise InvalidArgumentError("source", f"one of at most {_MOST_SOURCES}", source)
+                self.sources.append(source)
+            return self.sources.index(source)
 
     def join(self, listener: Changes) -> None:
         with self.lock:
