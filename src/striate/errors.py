@@ -24,6 +24,8 @@ __all__ = [
     "DiskFullError",
     "EntryTooLargeError",
     "ForkedError",
+    "GroupExistsError",
+    "GroupNotFoundError",
     "ImportFormatError",
     "InvalidArgumentError",
     "InvalidTypeError",
@@ -44,6 +46,7 @@ __all__ = [
     "RecordTooLargeError",
     "StorageError",
     "StrayFileError",
+    "StreamIdError",
     "StriateError",
     "SyncFailedError",
     "TableNotFoundError",
@@ -364,6 +367,41 @@ class TableNotFoundError(UsageError, LookupError):
         super().__init__(f"{path} has no table {_shown(name)}")
         self.path = path
         self.name = name
+
+
+class GroupNotFoundError(UsageError, LookupError):
+    """The stream has no such consumer group."""
+
+    default_hint = "make it with stream.group(name)"
+
+    def __init__(self, path: str, group: bytes) -> None:
+        super().__init__(f"no consumer group {_shown(group)} in {path}")
+        self.path = path
+        self.group = group
+
+
+class GroupExistsError(UsageError):
+    """The stream has a consumer group of that name already."""
+
+    def __init__(self, path: str, group: bytes) -> None:
+        super().__init__(f"there is a consumer group {_shown(group)} in {path} already")
+        self.path = path
+        self.group = group
+
+
+class StreamIdError(UsageError, ValueError):
+    """The id is not above that of the stream's last entry; nothing was appended.
+
+    Attributes:
+        path: the database. id: what was asked for, ``None`` when there is no higher one left. last: the stream's last.
+    """
+
+    def __init__(self, path: str, id: str | None, last: str) -> None:
+        what = "there is no higher id than" if id is None else f"the id {id} is not the next or a higher one:"
+        super().__init__(f"{what} {last}, the last of the stream")
+        self.path = path
+        self.id = id
+        self.last = last
 
 
 class TransactionClosedError(UsageError):

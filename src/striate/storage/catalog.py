@@ -9,7 +9,7 @@ import json
 import threading
 from typing import Any
 
-from striate._native.partition import Partition
+from striate._native.partition import Partition, StreamView, View
 from striate.errors import (
     CorruptRecordError,
     InvalidArgumentError,
@@ -22,6 +22,20 @@ from striate.storage.log import Log
 _MAX_VIEWS = 0xFFFFFFFE
 _MAX_NAME_BYTES = 1024
 _DROPPED = "dropped"  # the kind of a name that is free again
+
+
+def table_view(partition: Partition, number: int) -> View:
+    """The view of a number that is a table's; made if it is not there."""
+    view = partition._views.get(number) or View(partition, number)
+    assert isinstance(view, View), "the catalog says which kind"
+    return view
+
+
+def stream_view(partition: Partition, number: int) -> StreamView:
+    """The view of a number that is a stream's; made if it is not there."""
+    view = partition._views.get(number) or StreamView(partition, number)
+    assert isinstance(view, StreamView), "the catalog says which kind"
+    return view
 
 
 class Catalog:
@@ -47,6 +61,7 @@ class Catalog:
             self._entries[name.decode()] = {"id": number, "kind": kind, "options": options}
         except (ValueError, KeyError, TypeError, InvalidArgumentError) as error:
             raise CorruptRecordError(self._log.path, f"a record of the catalog cannot be read: {error!r}") from error
+        self._prepare(self._entries[name.decode()])
         self._next_view = max(self._next_view, number + 1)
 
     def load(self, dumped: bytes) -> None:
@@ -111,6 +126,12 @@ class Catalog:
     def _append(self, name: str, entry: dict[str, Any]) -> None:
         self._partition._append_catalog(name.encode(), json.dumps(entry).encode())
         self._entries[name] = entry
+        self._prepare(entry)
+
+    def _prepare(self, entry: dict[str, Any]) -> None:
+        # A stream is there before its first record comes; a table is made by it.
+        if entry["kind"] == "stream":
+            stream_view(self._partition, entry["id"])._set_offset_ids(entry["options"].get("ids") == "offset")
 
     def _check_kind(self, name: str, known: dict[str, Any], kind: str) -> None:
         if known["kind"] != kind:

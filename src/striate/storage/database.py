@@ -1,7 +1,8 @@
-"""Tables and transactions over one log: :class:`Database`.
+"""Tables, streams and transactions over one log: :class:`Database`.
 
-The log is the database: a table is a view of it, an index from key to the latest record. What may not live here:
-the operations on keys (table.py), transactions (transaction.py), the index (native/).
+The log is the database: a table is a view of it, an index from key to the latest record, and so is a stream, an index
+of its entries. What may not live here: the operations on keys (table.py) and entries (stream.py), transactions
+(transaction.py), the indexes (native/).
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from striate._native.partition import Partition, View
+from striate._native.partition import Partition, StreamView
 from striate.errors import (
     ConflictError,
+    InvalidArgumentError,
     InvalidTypeError,
     NotADatabaseError,
     PathExistsError,
@@ -24,10 +26,11 @@ from striate.errors import (
 from striate.storage import hints
 from striate.storage.arguments import absolute_path, check_progress
 from striate.storage.caches import CacheOwner, Caches
-from striate.storage.catalog import Catalog
+from striate.storage.catalog import Catalog, stream_view, table_view
 from striate.storage.codecs import Codec, codec_name, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
 from striate.storage.segment_list import OPEN
+from striate.storage.stream import Stream
 from striate.storage.table import Table
 from striate.storage.table_compaction import Compactor, StoppedError, compact
 from striate.storage.transaction import Transaction
@@ -37,13 +40,14 @@ if TYPE_CHECKING:
     from striate._native.io import Disk
 
 T = TypeVar("T")
+StreamIds = Literal["time", "offset"]
 
 LOG = "log"
 DEFAULT_RETRIES = 100
 
 
 class Database(CacheOwner):
-    """Named tables with transactions over them, in a directory; :func:`striate.open` opens one.
+    """Named tables and streams with transactions over them, in a directory; :func:`striate.open` opens one.
 
     Args:
         path: the directory; made with mode 0700 when it is not there.
@@ -126,11 +130,8 @@ class Database(CacheOwner):
         """
         made = make_codec(codec, type)
         with self._catalog.lock:
-            view = self._view(self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
+            view = table_view(self._partition, self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
         return Table(view, made, made is None or codec == "json")
-
-    def _view(self, number: int) -> View:
-        return self._partition._views.get(number) or View(self._partition, number)
 
     def stored(self, name: str) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
@@ -142,12 +143,47 @@ class Database(CacheOwner):
         if number is None:
             raise TableNotFoundError(self._path, name)
         with self._catalog.lock:
-            view = self._view(number)
+            view = table_view(self._partition, number)
         return Table(view, None, True)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
         return self._catalog.options_of("table")
+
+    # ------------------------------------------------------------ streams
+
+    @overload
+    def stream(self, name: str, *, ids: StreamIds = "time") -> Stream[bytes]: ...
+    @overload
+    def stream(self, name: str, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time") -> Stream[T]: ...
+    @overload
+    def stream(
+        self, name: str, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
+    ) -> Stream[Any]: ...
+    def stream(self, name: str, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> Stream[Any]:
+        """A stream by its name, made if it is not there.
+
+        Args:
+            name, codec, type: as of :meth:`table`; a name is of a table or of a stream.
+            ids: ``"time"``: an entry's id is the millisecond in which it was appended, and a number within it;
+                ``"offset"``: how many entries were appended up to it, and 0.
+
+        Raises:
+            OptionMismatchError: it was made with other options, or is not a stream.
+        """
+        if ids not in ("time", "offset"):
+            raise InvalidArgumentError("ids", '"time" or "offset"', ids)
+        made = make_codec(codec, type)
+        with self._catalog.lock:
+            number = self._catalog.enter(name, "stream", {"codec": codec_name(codec), "ids": ids})
+        return Stream(stream_view(self._partition, number), made, name)
+
+    def _stream_views(self) -> list[StreamView]:
+        return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Names of the streams and the options they were made with."""
+        return self._catalog.options_of("stream")
 
     # ------------------------------------------------------------ transactions
 
@@ -311,6 +347,8 @@ class Database(CacheOwner):
                 self._save_hints()
         finally:
             self._log.close()
+            for view in self._stream_views():
+                view._wake()
 
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
