@@ -170,6 +170,7 @@ class CacheStats:
         expirations: whose time had come. entries: there now.
         bytes: what ``max_bytes`` is about: each entry's key, value and header, and 16 for its place in the index.
         memory_bytes: what the whole cache, index, free space and all namespaces included, has taken from the system.
+        counters: how many entries there are for which a predicate holds, by name: :meth:`striate.Cache.add_counter`.
     """
 
     hits: int
@@ -182,6 +183,7 @@ class CacheStats:
     entries: int
     bytes: int
     memory_bytes: int
+    counters: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def hit_ratio(self) -> float:

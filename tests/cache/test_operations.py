@@ -84,6 +84,8 @@ def test_every_public_method_is_in_the_table_or_tested_elsewhere() -> None:
     elsewhere = {
         "changes",
         "from_source",
+        "add_counter",
+        "remove_counter",
         "memoize",
         "begin_sweeping",
         "namespace",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from striate.storage.changes_wait import ChangeWaiter
 
 _KINDS: dict[int, Any] = {1: "created", 2: "replaced", 3: "patched", 4: "deleted", 5: "expired", 6: "evicted"}
-_MOST_KEPT = 65_536
+MOST_KEPT = 65_536
 """Changes that the table keeps for listeners that do not ask."""
 _CREATED, _FIRST_REMOVAL = 1, 4
 _STEPS_IN_A_ROW = 256
@@ -43,7 +43,7 @@ class Changes:
         self._hub = hub_of(table)
         self._space, self._decode = space, decode
         self._rows: deque[_Row] = deque()
-        self._limit = integer(limit, "limit", 1, _MOST_KEPT)
+        self._limit = integer(limit, "limit", 1, MOST_KEPT)
         self._missed = self._sequence = self._steps = 0
         self._hub.join(self)
 
@@ -55,7 +55,7 @@ class Changes:
             word = self._hub.table.change_word
             self._hub.distribute()
             change = self._next()
-            if change is not None or self not in self._hub.listeners:
+            if change is not None or self.closed:
                 return change
             left = -1 if until is None else int((until - time.monotonic()) * 1e9)
             if until is not None and left <= 0:
@@ -73,6 +73,11 @@ class Changes:
     def close(self) -> None:
         """Listen no longer; whoever waits for the next change gets ``None``, or the end of the loop."""
         self._hub.leave(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this listens no longer."""
+        return self not in self._hub.listeners
 
     def __iter__(self) -> Iterator[CacheChange]:
         """Changes as they come, until this is closed."""
@@ -96,7 +101,7 @@ class Changes:
             change = self._next()
             if change is not None:
                 return change
-            if self not in self._hub.listeners:
+            if self.closed:
                 raise StopAsyncIteration
             await self._hub.wait_for(word)
 
@@ -143,6 +148,7 @@ class _Hub:
         self.listeners: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._waiter: ChangeWaiter | None = None
         self.sources: list[str | None] = [None]  # by number
+        self.counters: dict[int, dict[str, Any]] = {}  # by number of the namespace; counters.py
 
     @property
     def table(self) -> StripedTable:
@@ -162,7 +168,7 @@ class _Hub:
     def join(self, listener: Changes) -> None:
         with self.lock:
             self.listeners.add(listener)
-            self.table.report(_MOST_KEPT)
+            self.table.report(MOST_KEPT)
 
     def leave(self, listener: Changes) -> None:
         with self.lock:
