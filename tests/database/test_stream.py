@@ -117,7 +117,7 @@ def test_trimming_by_age(tmp_path: Path) -> None:
 
 
 def test_keys_and_values(stream: striate.Stream[bytes]) -> None:
-    for key in (None, b"", b"key", "text", b"k" * 65_000):
+    for key in (None, b"", b"key", "text", b"k" * 65_511):
         id = stream.append(bytearray(b"value"), key)
         expected = key.encode() if isinstance(key, str) else key
         assert stream[id].key == expected and stream[id].value == b"value"
@@ -157,7 +157,7 @@ def test_codecs_and_options_are_kept(tmp_path: Path, durability: Durability) -> 
 BAD: dict[str, tuple[Callable[[striate.Stream[Any]], object], type[Exception]]] = {
     "value of a wrong type": (lambda s: s.append(5), striate.InvalidTypeError),
     "key of a wrong type": (lambda s: s.append(b"", 5), striate.InvalidTypeError),  # type: ignore[arg-type]
-    "key too large": (lambda s: s.append(b"", b"k" * 65_536), striate.KeyTooLargeError),
+    "key too large": (lambda s: s.append(b"", b"k" * 65_512), striate.KeyTooLargeError),
     "value larger than a segment": (lambda s: s.append(bytes(2 << 20)), striate.RecordTooLargeError),
     "one of many of a wrong type": (lambda s: s.append_many([b"", None]), striate.InvalidTypeError),
     "values that are bytes": (lambda s: s.append_many(b"abc"), striate.InvalidTypeError),  # type: ignore[arg-type]
@@ -175,7 +175,8 @@ BAD: dict[str, tuple[Callable[[striate.Stream[Any]], object], type[Exception]]] 
     "group without a name": (lambda s: s.group(""), striate.InvalidArgumentError),
     "consumer without a name": (lambda s: s.group("g").read(""), striate.InvalidArgumentError),
     "group of a wrong type": (lambda s: s.group(5), striate.InvalidTypeError),  # type: ignore[arg-type]
-    "too many at once": (lambda s: s.group("g").read("c", count=0), striate.InvalidArgumentError),
+    "none at once": (lambda s: s.group("g").read("c", count=0), striate.InvalidArgumentError),
+    "too many at once": (lambda s: s.group("g").read("c", count=65_537), striate.InvalidArgumentError),
 }
 
 

@@ -88,8 +88,8 @@ class Database(CacheOwner):
             clock=clock,
             _disk=_disk,
         )
+        self._partition = Partition(self._log)
         try:
-            self._partition = Partition(self._log)
             self._catalog = Catalog(self._path, self._log, self._partition)
             self._caches = Caches()
             self._retrying = threading.Lock()
@@ -105,7 +105,7 @@ class Database(CacheOwner):
             if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
                 self._compactor = Compactor(self, compaction_interval_s)
         except BaseException:
-            self._log.close()
+            self._release()
             raise
 
     # ------------------------------------------------------------ tables
@@ -346,18 +346,27 @@ class Database(CacheOwner):
                     self._compactor.stop()
                 self._save_hints()
         finally:
+            self._release()
+
+    def _release(self) -> None:
+        try:
             self._log.close()
+        finally:
             for view in self._stream_views():
                 view._wake()
+            # A view and its partition know each other: the indexes would live until the next garbage collection.
+            if self._log._is_ours():
+                self._partition._views.clear()
 
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
         there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
         if self._log._state != OPEN or there:
             return
-        with contextlib.suppress(OSError, StorageError), self._log._maintenance, self._log._exclusive():
+        with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
-            hints.save(self._log, self._partition, self._path, self._catalog.dump())
+            with contextlib.suppress(OSError, StorageError):
+                hints.save(self._log, self._partition, self._path, self._catalog.dump())
 
     def __enter__(self) -> Database:
         self._log._check_usable()
