@@ -1,7 +1,7 @@
 # Keys, and values to store, of one bulk call: pointers into Python objects that are kept alive meanwhile.
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from striate._native.table cimport StripedTable, striate_item, striate_options, striate_output
 
@@ -23,7 +23,7 @@ cdef class BulkItems:
     # Keys and values of a mapping or of pairs, in turn.
     cdef int hold_pairs(self, object items) except -1
     # Keys of one size from an array; text as numpy stores it loses the zero bytes behind it.
-    cdef int load_array(self, object keys, uint32_t space) except -1
+    cdef int load_array(self, object keys, uint32_t space, uint16_t source) except -1
     # Run one operation without the GIL; a status.
     cdef int get(self, StripedTable striped, int64_t now) except? -1
     cdef int set(self, StripedTable striped, int64_t now, const striate_options *options) except? -1

@@ -74,7 +74,7 @@ cdef class BulkItems:
         self.count = self.held_count // 2
         return 0
 
-    cdef int load_array(self, object keys, uint32_t space) except -1:
+    cdef int load_array(self, object keys, uint32_t space, uint16_t source) except -1:
         cdef const char *raw
         cdef Py_ssize_t size, number, length
         cdef bint text
@@ -98,7 +98,8 @@ cdef class BulkItems:
                 length -= 1
             self.items[number].key.bytes = raw + number * size
             self.items[number].key.size = <uint32_t>length
-            self.items[number].key.space = space
+            self.items[number].key.space = <uint16_t>space
+            self.items[number].key.source = source
         self.count = <uint32_t>len(view)
         return 0
 

@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from striate._native.entries cimport refuse
 from striate._native.table cimport (
@@ -26,6 +26,15 @@ from striate.errors import InvalidTypeError, NotANumberError
 
 cdef class CacheCore(Entries):
     """See :class:`striate.Cache`."""
+
+    def _marked(self, uint16_t source):
+        """The same cache, whose changes are from another source."""
+        cdef CacheCore other = CacheCore.__new__(type(self), self.striped, space=self.space, clock=self.clock,
+                                                 encode=self.encode, decode=self.decode,
+                                                 numbers_are_digits=self.numbers_are_digits)
+        other.ttl_ns, other.idle_ns, other.compress_from = self.ttl_ns, self.idle_ns, self.compress_from
+        other.source = source
+        return other
 
     cdef int add_to(self, object key, int64_t delta, int64_t *total) except? -1:
         cdef striate_key loaded
@@ -97,7 +106,7 @@ cdef class CacheCore(Entries):
             raise InvalidTypeError("keys", "many keys", type(keys))
         if not isinstance(keys, (list, tuple)):
             if hasattr(keys, "__array_interface__"):
-                batch.load_array(keys, self.space)
+                batch.load_array(keys, self.space, self.source)
                 return batch
             keys = tuple(keys)
         elif isinstance(keys, list):
