@@ -34,7 +34,7 @@ from striate._native.platform cimport (
     striate_prefetch,
 )
 from striate._native.reader cimport as_offset
-from striate._native.store cimport WRITE_BYTES, read_frame, read_next_frame
+from striate._native.store cimport WRITE_BYTES, read_frame_of, read_next_frame
 from striate._native.stream cimport (
     STRIATE_ENTRY,
     STRIATE_MALFORMED,
@@ -337,17 +337,6 @@ cdef class Partition:
         self.descriptor = descriptor
 
     @property
-    def _hash_key(self):
-        """The secret that places keys in the indexes; 16 bytes."""
-        return (<const char *>self.hash_key)[:16]
-
-    def _use_hash_key(self, bytes secret not None):
-        """Take another, before there are views. Entries that were dumped with the same one load several times as fast:
-        neighbours in the dump are neighbours in the index."""
-        assert len(secret) == 16 and not self.views
-        memcpy(self.hash_key, <const char *>secret, 16)
-
-    @property
     def _views(self):
         """The views by number."""
         return self.views
@@ -388,8 +377,7 @@ cdef class Partition:
         striate_prefetch(memory + 128)
         striate_prefetch(memory + 160)
         relative = <uint32_t>(offset - segment.base_offset)
-        if read_frame(segment.store, <int64_t>spot.position * UNIT_BYTES, view) == 0 \
-                and view.relative_offset == relative:
+        if read_frame_of(segment.store, <int64_t>spot.position * UNIT_BYTES, relative, view) == 0:
             return segment
         # Compaction has moved it, or dropped it for a later one.
         status = STATUS_MISSING

@@ -66,6 +66,7 @@ from striate.errors import CorruptRecordError
 cdef enum:
     MOST_AT_ONCE = 4096               # frames between looks at who wants to stop us
     ENTRY_BYTES = 24                  # of a hint, before its key
+    SEEN_VIEWS = 64
 
 
 cdef bint is_current(Partition partition, striate_keyindex *index, const frame_view *view, uint64_t version,
@@ -105,11 +106,24 @@ cdef bint is_needed(striate_stream *stream, const frame_view *view, uint32_t fla
     return kept
 
 
-# What is asked of the records of one segment.
-cdef struct question:
-    uint32_t number                   # of the view that was found last
+# Views that were found, since finding one takes the GIL; number 0: nothing there yet.
+cdef struct seen_view:
+    uint32_t number
     striate_keyindex *index
     striate_stream *stream
+
+
+cdef inline seen_view *view_of(Partition partition, seen_view *views, uint32_t number) noexcept nogil:
+    cdef seen_view *seen = &views[number % SEEN_VIEWS]
+    if seen.number != number:
+        partition.find_view(number, &seen.index, &seen.stream)
+        seen.number = number
+    return seen
+
+
+# What is asked of the records of one segment.
+cdef struct question:
+    seen_view views[SEEN_VIEWS]       # a number's place is its remainder
     uint64_t durable
     int64_t now
     bint first
@@ -117,19 +131,18 @@ cdef struct question:
 
 cdef bint counts(Partition partition, question *asked, const frame_view *view, uint64_t version) noexcept nogil:
     # Whether a record may still count.
+    cdef seen_view *seen
     cdef uint32_t ahead
     cdef uint32_t number = 0
     cdef uint32_t flags = 0
     if not view_extension(view, &number, &flags) or number == 0:
         return True
-    if number != asked.number:
-        partition.find_view(number, &asked.index, &asked.stream)
-        asked.number = number
-    if asked.stream != NULL:
-        return is_needed(asked.stream, view, flags, version, asked.durable, asked.first)
-    if asked.index == NULL or view.key == NULL or (view.kind != KIND_VALUE and view.kind != KIND_TOMBSTONE):
+    seen = view_of(partition, asked.views, number)
+    if seen.stream != NULL:
+        return is_needed(seen.stream, view, flags, version, asked.durable, asked.first)
+    if seen.index == NULL or view.key == NULL or (view.kind != KIND_VALUE and view.kind != KIND_TOMBSTONE):
         return True
-    return is_current(partition, asked.index, view, version, deadline_of(view, flags, &ahead), asked.now, asked.first)
+    return is_current(partition, seen.index, view, version, deadline_of(view, flags, &ahead), asked.now, asked.first)
 
 
 def copy_current(Partition partition not None, Segment source not None, Segment target not None, int64_t position,
@@ -152,7 +165,8 @@ def copy_current(Partition partition not None, Segment source not None, Segment 
     cdef int64_t verified = 0
     cdef int left = MOST_AT_ONCE
     cdef int status = 0
-    asked.number, asked.now, asked.durable, asked.first = 0, partition.now_ns(), durable, first
+    memset(&asked, 0, sizeof(asked))
+    asked.now, asked.durable, asked.first = partition.now_ns(), durable, first
     if position == 0:
         position = STORE_HEADER_BYTES
     with nogil:
@@ -189,36 +203,34 @@ def copy_current(Partition partition not None, Segment source not None, Segment 
 def relocate(Partition partition not None, Segment segment not None):
     """Tell the index where the records of a segment are now."""
     cdef frame_view view
-    cdef striate_keyindex *index = NULL
-    cdef striate_stream *stream = NULL
+    cdef seen_view views[SEEN_VIEWS]
+    cdef seen_view *seen
     cdef striate_key key
     cdef striate_stripe *stripe
     cdef striate_spot spot
     cdef int64_t position = STORE_HEADER_BYTES
-    cdef uint32_t known = 0
     cdef int64_t verified = 0
     cdef uint32_t number = 0
     cdef uint32_t flags = 0
+    memset(views, 0, sizeof(views))
     with nogil:
         while position < segment.store.written:
             if read_next_frame(segment.store, position, &verified, &view) != 0:
                 break
             if view_extension(&view, &number, &flags) and view.key != NULL and number != 0:
-                if number != known:
-                    partition.find_view(number, &index, &stream)
-                    known = number
+                seen = view_of(partition, views, number)
                 spot.version = segment.base_offset + view.relative_offset + 1
                 spot.position = <uint32_t>(position // UNIT_BYTES)
-                if index != NULL:
+                if seen.index != NULL:
                     key.bytes, key.size, key.space = view.key, view.key_size, 0
-                    key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
-                    stripe = striate_lock(index.latest, striate_table_stripe_of(index.latest, key.hash))
-                    striate_keyindex_move(index, &key, spot)
+                    key.hash = striate_table_hash(seen.index.latest, key.bytes, key.size, 0)
+                    stripe = striate_lock(seen.index.latest, striate_table_stripe_of(seen.index.latest, key.hash))
+                    striate_keyindex_move(seen.index, &key, spot)
                     striate_unlock(stripe)
-                elif stream != NULL and flags & 0xFF == STRIATE_ENTRY:
-                    striate_take_lock(&stream.lock)
-                    striate_stream_move(stream, spot.version, spot.position)
-                    striate_give_lock(&stream.lock)
+                elif seen.stream != NULL and flags & 0xFF == STRIATE_ENTRY:
+                    striate_take_lock(&seen.stream.lock)
+                    striate_stream_move(seen.stream, spot.version, spot.position)
+                    striate_give_lock(&seen.stream.lock)
             position += view.size_bytes
 
 
@@ -230,7 +242,8 @@ def count_current(Partition partition not None, Segment segment not None, uint32
     cdef uint32_t current = 0
     cdef uint32_t looked = 0
     cdef uint32_t at
-    asked.number, asked.now, asked.durable, asked.first = 0, partition.now_ns(), partition.durable(), True
+    memset(&asked, 0, sizeof(asked))
+    asked.now, asked.durable, asked.first = partition.now_ns(), partition.durable(), True
     segment.check_index()
     if segment.index is None or segment.index.count == 0:
         return 0, 0
@@ -252,6 +265,18 @@ def begins_with_view(Segment segment not None):
 
 
 # ---------------------------------------------------------------- hints
+
+def hash_key(Partition partition not None):
+    """The secret that places keys in the indexes; 16 bytes."""
+    return PyBytes_FromStringAndSize(<const char *>partition.hash_key, sizeof(partition.hash_key))
+
+
+def use_hash_key(Partition partition not None, bytes secret not None):
+    """Take another, before there are views. Entries that were dumped with the same one load several times as fast:
+    neighbours in the dump are neighbours in the index."""
+    assert len(secret) == sizeof(partition.hash_key) and not partition.views
+    memcpy(partition.hash_key, PyBytes_AS_STRING(secret), sizeof(partition.hash_key))
+
 
 def dump_entries(View view not None, uint64_t cursor):
     """Some entries of an index, as bytes: ``(next cursor, bytes)``; begin with 0, which it is again at the end."""

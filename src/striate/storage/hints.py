@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from striate._native.frame import crc32c
 from striate._native.partition import Partition, StreamView, View
-from striate._native.upkeep import dump_entries, dump_stream, load_entries, load_stream
+from striate._native.upkeep import dump_entries, dump_stream, hash_key, load_entries, load_stream, use_hash_key
 from striate.errors import OffsetOutOfRangeError, RecordCompactedError, StorageError
 from striate.storage.log import Log
 
@@ -72,7 +72,7 @@ def save(log: Log, partition: Partition, path: str, catalog: bytes) -> None:
         return
     target = os.path.join(path, NAME)
     size = _HEADER.size + _CRC.size
-    head = _HEADER.pack(_MAGIC, _VERSION, size, log._log_id, log.next_offset, *anchor, partition._hash_key)
+    head = _HEADER.pack(_MAGIC, _VERSION, size, log._log_id, log.next_offset, *anchor, hash_key(partition))
     pieces = itertools.chain([head + _CRC.pack(crc32c(head))], _parts(partition, catalog))
     if not log._disk.background:
         log._disk.replace_file(target, b"".join(pieces))  # a simulated disk, which wants to know
@@ -139,9 +139,9 @@ def load(log: Log, partition: Partition, path: str) -> tuple[int, bytes]:
     next_offset, catalog = 0, b""
     try:
         with open(os.path.join(path, NAME), "rb") as file:
-            next_offset, hash_key = _check_header(log, file.read(_HEADER.size + _CRC.size))
+            next_offset, secret = _check_header(log, file.read(_HEADER.size + _CRC.size))
             if next_offset:
-                partition._use_hash_key(hash_key)
+                use_hash_key(partition, secret)
                 catalog = _load_parts(partition, file)
     except OSError:
         catalog = b""
@@ -157,12 +157,12 @@ def _check_header(log: Log, head: bytes) -> tuple[int, bytes]:
     their hash."""
     if len(head) != _HEADER.size + _CRC.size or crc32c(head[: _HEADER.size]) != _CRC.unpack(head[-_CRC.size :])[0]:
         return 0, b""
-    magic, version, _, log_id, next_offset, *anchor, hash_key = _HEADER.unpack(head[: _HEADER.size])
+    magic, version, _, log_id, next_offset, *anchor, secret = _HEADER.unpack(head[: _HEADER.size])
     if (magic, version, log_id) != (_MAGIC, _VERSION, log._log_id):
         return 0, b""
     if not log.lowest_offset < next_offset <= log.next_offset or _anchor(log, next_offset) != tuple(anchor):
         return 0, b""
-    return next_offset, hash_key
+    return next_offset, secret
 
 
 def _load_parts(partition: Partition, file: BinaryIO) -> bytes:
