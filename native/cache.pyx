@@ -157,7 +157,7 @@ cdef class CacheCore(Entries):
         self.load_pairs(batch)
         now = self.fill_times(ttl, idle, &options)
         options.mode = STRIATE_SET
-        options.tag_count = 0 if tags is None else self.load_tags(tags, tag_hashes)
+        options.tag_count = self.load_tags(tags, tag_hashes)
         options.tags = tag_hashes
         status = batch.set(self.striped, now, &options)
         if status < 0:

@@ -60,6 +60,11 @@ striate_change *striate_table_take_changes(striate_table *table, int64_t *lost) 
     return changes;
 }
 
+void striate_table_wake_listeners(striate_table *table) {
+    striate_fetch_add_u32(&table->change_word, 1);
+    striate_futex_wake_all(&table->change_word);
+}
+
 int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns) {
     int status;
 

@@ -39,25 +39,28 @@ static inline uint32_t match_tags(const striate_bucket *bucket, uint16_t tag) {
 #endif
 }
 
-/* Keys are short, and a call of memcmp costs more than the comparison. */
-static inline int are_equal(const char *one, const char *other, uint32_t size) {
-    uint64_t left, right;
+static inline uint64_t differ(const char *one, const char *other, uint32_t place) {
+    return striate_load_word(one + place) ^ striate_load_word(other + place);
+}
 
-    for (; size >= 8; size -= 8, one += 8, other += 8) {
-        memcpy(&left, one, 8);
-        memcpy(&right, other, 8);
-        if (left != right)
-            return 0;
-    }
-    for (; size; size--)
-        if (*one++ != *other++)
-            return 0;
-    return 1;
+/* Keys are short, and a call of memcmp costs more than the comparison. Words may overlap, so that the branches do not
+ * depend on the exact size, which no processor can foresee. */
+static inline int are_equal(const char *one, const char *other, uint32_t size) {
+    uint64_t difference;
+
+    if (size < 8)
+        return striate_load_few(one, size) == striate_load_few(other, size);
+    difference = differ(one, other, 0) | differ(one, other, size - 8);
+    if (size > 16)
+        difference |= differ(one, other, 8) | differ(one, other, size - 16);
+    if (size > 32)
+        return difference == 0 && memcmp(one + 16, other + 16, size - 32) == 0;
+    return difference == 0;
 }
 
 static inline int is_key(striate_entry *entry, const striate_key *key) {
     return entry->key_size == key->size && entry->space == key->space &&
-           are_equal(striate_entry_key(entry), key->bytes, key->size);
+           are_equal(key->bytes, striate_entry_key(entry), key->size);
 }
 
 striate_entry *striate_stripe_find(striate_stripe *stripe, const striate_key *key, striate_place *place) {

@@ -48,7 +48,7 @@ void striate_keyindex_free(striate_keyindex *index) {
 /* ---------------------------------------------------------------- locks */
 
 striate_stripe *striate_try_stripe(striate_table *table, uint32_t stripe) {
-    return pthread_mutex_trylock(&table->stripes[stripe].lock) == 0 ? &table->stripes[stripe] : NULL;
+    return striate_try_lock(&table->stripes[stripe].lock) ? &table->stripes[stripe] : NULL;
 }
 
 static void unlock_stripes(striate_keyindex *index, uint64_t stripes) {

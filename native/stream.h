@@ -34,8 +34,8 @@ enum {
     STRIATE_ENTRY = 0,   /* key: head and the user's key, value: the user's */
     STRIATE_REMOVED = 1, /* value: ids of entries */
     STRIATE_TRIMMED = 2, /* value: an id; entries before it are gone */
-    STRIATE_STATE = 3,   /* value: u32 number of this piece, u32 how many, then a piece of everything but the entries; it
-                          * stands for all earlier records but them and REMOVED */
+    STRIATE_STATE = 3,   /* value: u32 number of this piece, u32 how many, then a piece of everything but the entries;
+                          * it stands for all earlier records but them and REMOVED */
     STRIATE_GROUP = 4    /* key: the group's name, value: an operation */
 };
 

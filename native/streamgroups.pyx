@@ -301,7 +301,7 @@ cdef class GroupCore:
                                                          and high.seq < group.pending[at].id.seq):
                     break
                 if group.pending[at].consumer and (not wanted or group.pending[at].consumer == wanted) \
-                        and now - group.pending[at].delivered_ms >= min_idle_ms:
+                        and max(now - group.pending[at].delivered_ms, 0) >= min_idle_ms:
                     found[count] = group.pending[at]
                     count += 1
                 at += 1

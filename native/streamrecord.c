@@ -72,6 +72,8 @@ static int prepare_trim(striate_stream_edit *edit) {
 
     if (edit->length >= 0)
         low = striate_stream_low_for(edit->stream, edit->length);
+    if (striate_id_before(edit->stream->last, low)) /* what comes later is not trimmed, whatever its id */
+        low = next_id(edit->stream->last);
     edit->changed = edit->stream->alive - striate_stream_count_from(edit->stream, low);
     edit->value_size = (uint32_t)(striate_put_id(edit->value, low) - edit->value);
     return edit->changed ? 0 : STRIATE_ABSENT;
@@ -157,6 +159,12 @@ static int prepare_acks(striate_stream_edit *edit, striate_group *group) {
     return edit->changed ? 0 : STRIATE_ABSENT;
 }
 
+static int is_idle(const striate_pending *pending, const striate_stream_edit *edit) {
+    int64_t idle = edit->now_ms - pending->delivered_ms;
+
+    return (idle > 0 ? idle : 0) >= edit->min_idle_ms; /* the clock may have gone back */
+}
+
 static char *claim_begun(striate_stream_edit *edit) {
     char *at = edit->value;
 
@@ -200,7 +208,7 @@ static int prepare_claim(striate_stream_edit *edit, striate_group *group) {
 
         if (!pending && !edit->force)
             continue;
-        if (pending && edit->now_ms - pending->delivered_ms < edit->min_idle_ms)
+        if (pending && !is_idle(pending, edit))
             continue;
         note_claim(edit, edit->ids[number], pending, &claimed, &dropped);
     }
@@ -220,7 +228,7 @@ static int prepare_auto_claim(striate_stream_edit *edit, striate_group *group) {
         if (!pending->consumer)
             continue;
         looks--;
-        if (edit->now_ms - pending->delivered_ms >= edit->min_idle_ms)
+        if (is_idle(pending, edit))
             note_claim(edit, pending->id, pending, &claimed, &dropped);
         if ((uint32_t)(dropped - edit->dropped) + 16 > edit->dropped_capacity) {
             at++;

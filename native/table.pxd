@@ -36,6 +36,7 @@ cdef extern from "access.h" nogil:
         STRIATE_PRESENT
         STRIATE_CHANGED
         STRIATE_MISFIT
+        STRIATE_BUSY
         STRIATE_NO_MEMORY
         STRIATE_NO_ROOM
         STRIATE_SHORT
@@ -150,6 +151,10 @@ cdef extern from "access.h" nogil:
                     uint64_t capacity, striate_found *found)
     int striate_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
                     const striate_options *options, uint64_t *version)
+    int striate_try_get(striate_table *table, const striate_key *key, int64_t now, int peek, char *buffer,
+                        uint64_t capacity, striate_found *found)
+    int striate_try_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
+                        const striate_options *options, uint64_t *version)
     int striate_delete(striate_table *table, const striate_key *key, int64_t now, uint64_t expected)
     int striate_touch(striate_table *table, const striate_key *key, int64_t now, int64_t deadline, int64_t idle)
     int striate_increment(striate_table *table, const striate_key *key, int64_t now, int64_t delta, int64_t *sum)
@@ -166,6 +171,7 @@ cdef extern from "access.h" nogil:
 cdef extern from "changes.h" nogil:
     void striate_table_report(striate_table *table, int64_t limit)
     striate_change *striate_table_take_changes(striate_table *table, int64_t *lost)
+    void striate_table_wake_listeners(striate_table *table)
     int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns)
 
 

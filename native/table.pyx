@@ -139,6 +139,10 @@ cdef class StripedTable:
         """Moves with each change that is reported."""
         return striate_load_u32(&self.table.change_word)
 
+    def wake_listeners(self):
+        """End :meth:`wait_change` wherever it waits."""
+        striate_table_wake_listeners(self.table)
+
     def wait_change(self, uint32_t seen, int64_t timeout_ns):
         """Sleep until :attr:`change_word` is not ``seen``, or until the time is over (below 0: never)."""
         cdef int status

@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from striate.storage.async_stream import AsyncGroup, AsyncStream
     from striate.storage.async_table import AsyncTable
     from striate.storage.cache import Cache
+    from striate.storage.changes import Changes
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
     from striate.storage.memoize import arguments_key, method_key
+    from striate.storage.storages import MemoryStorage, Storage, TableStorage
     from striate.storage.stream import Group, Stream
     from striate.storage.stream_info import ConsumerInfo, GroupInfo, PendingEntry, StreamInfo
     from striate.storage.table import Table
@@ -54,10 +56,12 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Cache",
     "CacheChange",
     "CacheStats",
+    "Changes",
     "CompactionResult",
     "Database",
     "Log",
     "LogStats",
+    "MemoryStorage",
     "PickleCodec",
     "Problem",
     "Record",
@@ -69,6 +73,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "RepairReport",
     "SegmentInfo",
     "SnapshotInfo",
+    "Storage",
     "Table",
     "AsyncGroup",
     "AsyncStream",
@@ -80,6 +85,7 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "GroupInfo",
     "ConsumerInfo",
     "PendingEntry",
+    "TableStorage",
     "Transaction",
     "VerifyReport",
     "aopen",
@@ -98,8 +104,11 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "AsyncTable": "striate.storage.async_table",
         "AsyncTransaction": "striate.storage.async_database",
         "Cache": "striate.storage.cache",
+        "Changes": "striate.storage.changes",
         "Database": "striate.storage.database",
+        "MemoryStorage": "striate.storage.storages",
         "PickleCodec": "striate.storage.codecs",
+        "Storage": "striate.storage.storages",
         "Table": "striate.storage.table",
         "AsyncGroup": "striate.storage.async_stream",
         "AsyncStream": "striate.storage.async_stream",
@@ -111,6 +120,7 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "GroupInfo": "striate.storage.stream_info",
         "ConsumerInfo": "striate.storage.stream_info",
         "PendingEntry": "striate.storage.stream_info",
+        "TableStorage": "striate.storage.storages",
         "Transaction": "striate.storage.transaction",
         "aopen": "striate.storage.async_database",
         "open": "striate.storage.database",

@@ -26,6 +26,7 @@ __all__ = [
     "ForkedError",
     "GroupExistsError",
     "GroupNotFoundError",
+    "ImportFormatError",
     "InvalidArgumentError",
     "InvalidTypeError",
     "KeyTooLargeError",
@@ -318,6 +319,21 @@ class NotADatabaseError(UsageError):
         super().__init__(f"{path} is not a database: it holds {found}", hint="give a new or empty directory")
         self.path = path
         self.found = found
+
+
+class ImportFormatError(UsageError, ValueError):
+    """The file to import is no export of striate, or is damaged; nothing was changed.
+
+    Attributes:
+        path: the file, and the line where there are lines. reason: what is wrong.
+    """
+
+    default_hint = "give a file that `striate db export` wrote"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be imported: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class DatabaseLogError(UsageError):

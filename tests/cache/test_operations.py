@@ -88,6 +88,8 @@ def test_every_public_method_is_in_the_table_or_tested_elsewhere() -> None:
         "namespace",
         "stats",
         "expire",
+        "load",
+        "forget",
         "keys",
         "time_ns",
         "decode_stored",

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from support import transfers
+from support import pipeline, transfers
 from support.child import DEADLINE_S, TESTS
 
 KILLS = 75  # of each of the four; 300 in all
+PIPELINE_KILLS = 30  # of each of the two
 
 
 def hear_until(process: subprocess.Popen[bytes], heard: bytearray, end: float, word: bytes) -> None:
@@ -28,9 +29,11 @@ def hear_until(process: subprocess.Popen[bytes], heard: bytearray, end: float, w
             heard += data
 
 
-def killed(path: Path, seed: str, durability: str, thread_count: int, chance: random.Random) -> bytes:
+def killed(
+    path: Path, seed: str, durability: str, thread_count: int, chance: random.Random, work: str = "transfers"
+) -> bytes:
     """Run a child until a random moment; what it said before it was killed."""
-    command = [sys.executable, "-m", "support.transfers", str(path), seed, durability, str(thread_count)]
+    command = [sys.executable, "-m", f"support.{work}", str(path), seed, durability, str(thread_count)]
     environment = dict(os.environ, PYTHONPATH=str(TESTS), PYTHONFAULTHANDLER="1")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     heard = bytearray()
@@ -62,6 +65,26 @@ def kill_again_and_again(path: Path, durability: str, thread_count: int, kills: 
         found = transfers.check(path, durability, done)
         done = {own: found.get(own, 0) for own in done}
     return transfers_done
+
+
+def kill_the_pipeline(path: Path, durability: str, kills: int) -> int:
+    chance = random.Random(f"pipeline {durability}")
+    done = 0
+    for cycle in range(kills):
+        heard = killed(path, f"pipeline {durability} {cycle}", durability, 3, chance, "pipeline")
+        said = [int(line.split()[1]) for line in heard.split(b"\n")[:-1] if line.startswith(b"done ")]
+        done = pipeline.check(path, durability, max([done, *said]))
+    return done
+
+
+def test_a_few_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
+    kill_the_pipeline(tmp_path / "db", durability, 4)
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(1200)
+def test_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
+    assert kill_the_pipeline(tmp_path / "db", durability, PIPELINE_KILLS) > PIPELINE_KILLS
 
 
 @pytest.mark.parametrize("thread_count", [1, 4])

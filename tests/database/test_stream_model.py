@@ -107,6 +107,9 @@ class StreamMachine(RuleBasedStateMachine):
         behind = [ordinal for other, (_, _, ordinal) in self.entries.items() if other > id]
         return behind[0] if behind else self.added
 
+    def idle(self, one: Pending) -> int:
+        return max(self.now - one.since, 0)
+
     def group(self, name: str) -> striate.Group[bytes]:
         return striate.Group(self.stream, name)
 
@@ -169,7 +172,7 @@ class StreamMachine(RuleBasedStateMachine):
         assert self.stream.trim(before=low) == dropped
         if dropped:
             self.forget(lambda id: id >= low)
-            self.low = low
+            self.low = min(low, (self.last[0], self.last[1] + 1))
 
     @rule(first=positions, second=positions, count=st.none() | st.integers(0, 300), backwards=st.booleans())
     def read_range(self, first: int, second: int, count: int | None, backwards: bool) -> None:
@@ -264,7 +267,7 @@ class StreamMachine(RuleBasedStateMachine):
             return
         ids = [self.pick(position) for position in chosen]
         found = self.group(name).claim(consumer, ids, min_idle=idle / 1000, count_delivery=raised)
-        due = sorted({id for id in ids if id in group.pending and self.now - group.pending[id].since >= idle})
+        due = sorted({id for id in ids if id in group.pending and self.idle(group.pending[id]) >= idle})
         assert [pair(entry) for entry in found] == self.take_over(group, consumer, due, raised)
 
     @rule(name=group_names, consumer=consumer_names, position=positions, idle=st.sampled_from([0, 10]))
@@ -273,7 +276,7 @@ class StreamMachine(RuleBasedStateMachine):
             return
         start: Any = self.pick(position)
         found: list[Any] = []
-        due = sorted(id for id, one in group.pending.items() if id >= start and self.now - one.since >= idle)
+        due = sorted(id for id, one in group.pending.items() if id >= start and self.idle(one) >= idle)
         while start is not None:
             start, entries = self.group(name).auto_claim(consumer, idle / 1000, start, count=7)
             found += entries
@@ -347,8 +350,7 @@ class StreamMachine(RuleBasedStateMachine):
         ]
         assert info.committed == min([group.read, *there[:1]])
         expected = [
-            (id, one.consumer, max(self.now - one.since, 0) / 1000, one.deliveries)
-            for id, one in sorted(group.pending.items())
+            (id, one.consumer, self.idle(one) / 1000, one.deliveries) for id, one in sorted(group.pending.items())
         ]
         assert [(pair(one), one.consumer, one.idle, one.deliveries) for one in real.pending(count=None)] == expected
         counts = {name: sum(one.consumer == name for one in group.pending.values()) for name in group.consumers}

@@ -18,6 +18,7 @@ from striate.storage.arguments import absolute_path
 from striate.storage.arrivals import Arrivals
 from striate.storage.async_stream import AsyncStream
 from striate.storage.async_table import AsyncTable
+from striate.storage.caches import CacheOwner
 from striate.storage.codecs import Codec
 from striate.storage.database import DEFAULT_RETRIES, Database, StreamIds
 from striate.storage.syncs import Syncs
@@ -59,7 +60,7 @@ class AsyncTransaction(Transaction):
             self.rollback()
 
 
-class AsyncDatabase:
+class AsyncDatabase(CacheOwner):
     """Named tables with transactions over them, for one event loop.
 
     Takes the arguments of :class:`striate.Database`; open it with ``async with striate.aopen(path) as db`` or ``db =
@@ -162,6 +163,9 @@ class AsyncDatabase:
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
         return self._database.tables()
+
+    def _cache_database(self) -> Database:
+        return self._database
 
     def transaction(self) -> AsyncTransaction:
         """A transaction over any tables: ``async with db.transaction() as tx: tx[table][key] = value``."""

@@ -30,6 +30,7 @@ _MAX_STRIPES = 1024
 if TYPE_CHECKING:
     from striate.storage.changes import Changes
     from striate.storage.memoize import Memoized, Tags
+    from striate.storage.storages import Storage
 
     _Base = CacheCore
 else:
@@ -53,6 +54,8 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
             :class:`~striate.PickleCodec`; ``None``: values are bytes.
         type: what a msgspec codec decodes to and checks, for example a dataclass.
         compress_from: values of at least so many bytes are compressed (zlib, level 1) where that makes them smaller.
+        storage: a :class:`~striate.Storage` that is written first and read where memory lacks a key; memory then holds
+            a part of what it has.
         clock: gives nanoseconds that never decrease, for tests; ``None``: the system's monotonic clock.
         stripes: how many locks the table has, a power of two; ``None``: by its bounds, at most 32.
         hash_key: 16 secret bytes for the hash of keys; ``None``: random.
@@ -70,6 +73,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         codec: str | Codec[V] | None = None,
         type: Any = None,
         compress_from: int | None = None,
+        storage: Storage | None = None,
         clock: Callable[[], int] | None = None,
         stripes: int | None = None,
         hash_key: bytes | None = None,
@@ -86,6 +90,10 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         if hash_key is not None and not isinstance(hash_key, bytes):
             raise InvalidTypeError("hash_key", "16 bytes", hash_key.__class__)
         striped = StripedTable(max_items, max_bytes, stripes=stripes, hash_key=hash_key)
+        if storage is not None:
+            from striate.storage.stored_cache import over_storage
+
+            return over_storage(cls, storage, striped, (ttl, idle), codec, type, (compress_from, clock))
         self = cls._over(striped, 0, ttl, idle, codec, type, compress_from, clock)
         self._names = {}
         return self
@@ -274,6 +282,23 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
     def values(self) -> ValuesView[V]:
         """The values, as :meth:`items`."""
         return _Values(self)
+
+    # ---------------------------------------------------------------- a storage
+
+    def load(self) -> int:
+        """Take into memory what the storage has, at the start for example; how many entries. Reads and writes may go
+        on meanwhile."""
+        raise InvalidArgumentError("storage", "given to a cache that is to be loaded", None)
+
+    def forget(self, key: _Key | None = None) -> None:
+        """Drop what memory holds of a key, or of all, where a storage was changed by others; the storage keeps it.
+
+        Without a storage it is :meth:`delete` or :meth:`clear`.
+        """
+        if key is None:
+            self.clear()
+        else:
+            self.delete(key)
 
     # ---------------------------------------------------------------- dropping
 

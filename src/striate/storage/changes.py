@@ -1,8 +1,8 @@
 """Telling listeners what changes in a cache.
 
 The table keeps a bounded list of changes while anybody listens. Whoever asks first moves it into the queues of all
-listeners: so there is no thread, and a writer pays for one copy and never waits. What may not live here: how a change
-is decoded.
+listeners: so a writer pays for one copy and never waits, and there is no thread but for tasks that wait
+(changes_wait.py). What may not live here: how a change is decoded.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate._native.table import StripedTable
 from striate.storage.arguments import check_timeout, integer
 from striate.types import CacheChange
 
+if TYPE_CHECKING:
+    from striate.storage.changes_wait import ChangeWaiter
+
 _KINDS: dict[int, Any] = {1: "created", 2: "replaced", 3: "patched", 4: "deleted", 5: "expired", 6: "evicted"}
 _MOST_KEPT = 65_536
 """Changes that the table keeps for listeners that do not ask."""
 _CREATED, _FIRST_REMOVAL = 1, 4
+_STEPS_IN_A_ROW = 256
 _Row = tuple[int, int, int, bytes, bytes, int, bytes, int]
 
 
@@ -38,7 +42,7 @@ class Changes:
         self._space, self._decode = space, decode
         self._rows: deque[_Row] = deque()
         self._limit = integer(limit, "limit", 1, _MOST_KEPT)
-        self._missed = self._sequence = 0
+        self._missed = self._sequence = self._steps = 0
         self._hub.join(self)
 
     def get(self, timeout: float | None = None) -> CacheChange | None:
@@ -65,13 +69,34 @@ class Changes:
         return found
 
     def close(self) -> None:
-        """Listen no longer; a ``get`` that waits in another thread may do so until the next change."""
+        """Listen no longer; whoever waits for the next change gets ``None``, or the end of the loop."""
         self._hub.leave(self)
 
     def __iter__(self) -> Iterator[CacheChange]:
         """Changes as they come, until this is closed."""
         while (change := self.get()) is not None:
             yield change
+
+    def __aiter__(self) -> Changes:
+        """Changes as they come, for ``async for``, until this is closed; other tasks run meanwhile."""
+        return self
+
+    async def __anext__(self) -> CacheChange:
+        """The next change. Cancelled, it takes none."""
+        self._steps += 1
+        if self._steps % _STEPS_IN_A_ROW == 0:
+            from asyncio import sleep
+
+            await sleep(0)  # let other tasks run while there is a backlog
+        while True:
+            word = self._hub.table.change_word
+            self._hub.distribute()
+            change = self._next()
+            if change is not None:
+                return change
+            if self not in self._hub.listeners:
+                raise StopAsyncIteration
+            await self._hub.wait_for(word)
 
     def __enter__(self) -> Changes:
         return self
@@ -112,6 +137,7 @@ class _Hub:
         self._table = weakref.ref(table)
         self.lock = threading.Lock()
         self.listeners: weakref.WeakSet[Changes] = weakref.WeakSet()
+        self._waiter: ChangeWaiter | None = None
 
     @property
     def table(self) -> StripedTable:
@@ -130,6 +156,23 @@ class _Hub:
             if not self.listeners:
                 self.table.report(0)
                 self.table.take_changes()
+        self.table.wake_listeners()
+
+    def close(self) -> None:
+        """End all listening."""
+        with self.lock:
+            listeners = list(self.listeners)
+        for listener in listeners:
+            listener.close()
+
+    def wait_for(self, word: int) -> Awaitable[None]:
+        """Until the change word is another."""
+        from striate.storage.changes_wait import ChangeWaiter  # which imports asyncio
+
+        with self.lock:
+            if self._waiter is None:
+                self._waiter = ChangeWaiter()
+        return self._waiter.wait_for(self.table, word)
 
     def distribute(self) -> None:
         with self.lock:

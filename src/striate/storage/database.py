@@ -8,27 +8,26 @@ of its entries. What may not live here: the operations on keys (table.py) and en
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from striate._native.partition import Partition, StreamView, View
+from striate._native.partition import Partition, StreamView
 from striate.errors import (
     ConflictError,
-    CorruptRecordError,
     InvalidArgumentError,
     InvalidTypeError,
     NotADatabaseError,
-    OptionMismatchError,
     PathExistsError,
     StorageError,
     TableNotFoundError,
 )
 from striate.storage import hints
 from striate.storage.arguments import absolute_path, check_progress, integer
-from striate.storage.codecs import Codec, make_codec
+from striate.storage.caches import CacheOwner, Caches
+from striate.storage.catalog import Catalog, stream_view, table_view
+from striate.storage.codecs import Codec, codec_name, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
 from striate.storage.segment_list import OPEN
 from striate.storage.stream import Stream
@@ -44,12 +43,10 @@ T = TypeVar("T")
 StreamIds = Literal["time", "offset"]
 
 LOG = "log"
-_MAX_VIEWS = 0xFFFFFFFE
-_MAX_NAME_BYTES = 1024
 DEFAULT_RETRIES = 100
 
 
-class Database:
+class Database(CacheOwner):
     """Named tables and streams with transactions over them, in a directory; :func:`striate.open` opens one.
 
     Args:
@@ -96,34 +93,21 @@ class Database:
             clock=clock,
             _disk=_disk,
         )
+        self._partition = Partition(self._log)
         try:
-            self._partition = Partition(self._log)
-            self._catalog: dict[str, dict[str, Any]] = {}
-            self._naming = threading.Lock()
+            self._catalog = Catalog(self._path, self._log, self._partition)
+            self._caches = Caches()
             self._retrying = threading.Lock()
-            self._next_view = 1
             self._compactor: Compactor | None = None
             start, catalog = hints.load(self._log, self._partition, self._path)
-            for name, entry in json.loads(catalog or b"{}").items():
-                self._on_catalog(name.encode(), json.dumps(entry).encode())
+            self._catalog.load(catalog)
             self._loaded = start
-            self._partition._take_in(start, self._on_catalog)
+            self._partition._take_in(start, self._catalog.take_in)
             if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
                 self._compactor = Compactor(self, compaction_interval_s, compaction_bytes_per_s)
         except BaseException:
-            self._log.close()
+            self._release()
             raise
-
-    def _on_catalog(self, name: bytes, text: bytes) -> None:
-        try:
-            entry = json.loads(text)
-            number, kind, options = integer(entry["id"], "id", 1, _MAX_VIEWS), entry["kind"], entry["options"]
-            self._catalog[name.decode()] = {"id": number, "kind": kind, "options": options}
-        except (ValueError, KeyError, TypeError, InvalidArgumentError) as error:
-            raise CorruptRecordError(self._log.path, f"a record of the catalog cannot be read: {error!r}") from error
-        self._next_view = max(self._next_view, number + 1)
-        if kind == "stream":
-            self._stream_view(number)._set_offset_ids(options["ids"] == "offset")
 
     # ------------------------------------------------------------ tables
 
@@ -146,40 +130,9 @@ class Database:
             OptionMismatchError: it was made with another codec, or is not a table.
         """
         made = make_codec(codec, type)
-        with self._naming:
-            number = self._named(name, "table", {"codec": _codec_name(codec)})
-            return Table(self._view(number), made, made is None or codec == "json")
-
-    def _view(self, number: int) -> View:
-        view = self._partition._views.get(number) or View(self._partition, number)
-        assert isinstance(view, View), "the catalog says which kind"
-        return view
-
-    def _named(self, name: str, kind: str, options: dict[str, Any]) -> int:
-        """The number of the view of a name, made if it is not there."""
-        if not isinstance(name, str):
-            raise InvalidTypeError("name", "a str", name.__class__)
-        encoded = name.encode()
-        if not 0 < len(encoded) <= _MAX_NAME_BYTES:
-            raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
-        self._log._check_usable()
-        known = self._catalog.get(name)
-        if known is None:
-            known = {"id": self._next_view, "kind": kind, "options": options}
-            self._partition._append_catalog(encoded, json.dumps(known).encode())
-            self._catalog[name] = known
-            self._next_view += 1
-            if kind == "stream":
-                self._stream_view(known["id"])._set_offset_ids(options["ids"] == "offset")
-        self._check_options(name, known, kind, options)
-        return int(known["id"])
-
-    def _check_options(self, name: str, known: dict[str, Any], kind: str, options: dict[str, Any]) -> None:
-        if known["kind"] != kind:
-            raise OptionMismatchError(self._path, f"kind of {name!r}", known["kind"], kind)
-        for option, value in options.items():
-            if known["options"].get(option) != value:
-                raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
+        with self._catalog.lock:
+            view = table_view(self._partition, self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
+        return Table(view, made, made is None or codec == "json")
 
     def stored(self, name: str) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
@@ -187,15 +140,16 @@ class Database:
         Raises:
             TableNotFoundError: there is none of that name.
         """
-        known = self._catalog.get(name)
-        if known is None or known["kind"] != "table":
+        number = self._catalog.number_of(name, "table")
+        if number is None:
             raise TableNotFoundError(self._path, name)
-        with self._naming:
-            return Table(self._view(known["id"]), None, True)
+        with self._catalog.lock:
+            view = table_view(self._partition, number)
+        return Table(view, None, True)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
-        return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "table"}
+        return self._catalog.options_of("table")
 
     # ------------------------------------------------------------ streams
 
@@ -221,21 +175,16 @@ class Database:
         if ids not in ("time", "offset"):
             raise InvalidArgumentError("ids", '"time" or "offset"', ids)
         made = make_codec(codec, type)
-        with self._naming:
-            number = self._named(name, "stream", {"codec": _codec_name(codec), "ids": ids})
-            return Stream(self._stream_view(number), made, name)
-
-    def _stream_view(self, number: int) -> StreamView:
-        view = self._partition._views.get(number) or StreamView(self._partition, number)
-        assert isinstance(view, StreamView), "the catalog says which kind"
-        return view
+        with self._catalog.lock:
+            number = self._catalog.enter(name, "stream", {"codec": codec_name(codec), "ids": ids})
+        return Stream(stream_view(self._partition, number), made, name)
 
     def _stream_views(self) -> list[StreamView]:
         return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
 
     def streams(self) -> dict[str, dict[str, Any]]:
         """Names of the streams and the options they were made with."""
-        return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "stream"}
+        return self._catalog.options_of("stream")
 
     # ------------------------------------------------------------ transactions
 
@@ -371,28 +320,42 @@ class Database:
         """Make everything written so far durable; at ``"power"`` it is already."""
         self._log.sync()
 
+    def _cache_database(self) -> Database:
+        return self
+
     def close(self) -> None:
-        """Make everything durable and let the next one open it, quickly. Again: nothing happens."""
+        """Make everything durable and let the next one open it, quickly; its caches are emptied. Again: nothing
+        happens."""
         if self.closed:
             return
+        self._caches.close()
         try:
             if self._log._is_ours():
                 if self._compactor is not None:
                     self._compactor.stop()
                 self._save_hints()
         finally:
+            self._release()
+
+    def _release(self) -> None:
+        try:
             self._log.close()
+        finally:
             for view in self._stream_views():
                 view._wake()
+            # A view and its partition know each other: the indexes would live until the next garbage collection.
+            if self._log._is_ours():
+                self._partition._views.clear()
 
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
         there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
         if self._log._state != OPEN or there:
             return
-        with contextlib.suppress(OSError, StorageError), self._log._maintenance, self._log._exclusive():
+        with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
-            hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
+            with contextlib.suppress(OSError, StorageError):
+                hints.save(self._log, self._partition, self._path, self._catalog.dump())
 
     def __enter__(self) -> Database:
         self._log._check_usable()
@@ -402,18 +365,13 @@ class Database:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self._catalog)} tables"
+        state = "closed" if self.closed else f"{len(self._catalog)} names"
         return f"<striate.Database {self._path!r} {state}>"
 
 
 def open(path: str | os.PathLike[str], durability: Durability = "power", **options: Any) -> Database:
     """Open the database in a directory, making it if it is not there; arguments as of :class:`Database`."""
     return Database(path, durability, **options)
-
-
-def _codec_name(codec: Any) -> str | None:
-    """What the catalog says of a codec."""
-    return codec if codec is None or isinstance(codec, str) else codec.__class__.__name__
 
 
 def _check_directory(path: str) -> None:

@@ -286,8 +286,7 @@ class Group(GroupCore, Generic[V]):
         """
         most, limit = how_many(count), nanoseconds(timeout)
         entries = self._read_nowait(consumer, most, acknowledged)
-        while not entries and limit and self._sleep(limit):
-            # Another consumer may have been quicker; then the wait begins anew.
+        while not entries and limit and self._sleep(limit):  # another consumer may have been quicker
             entries = self._read_nowait(consumer, most, acknowledged)
         return entries
 

@@ -123,6 +123,8 @@ def _rewrite(db: Database, run: list[Segment], first: bool, durable: int) -> lis
         log._disk.sync_directory(log.path)
         sealed = Segment.open_sealed(log.path, SegmentEntry.of(copy), log._disk)
         made[0] = sealed
+        if not db._partition.power:
+            log.sync()  # what took the place of the records that go must not be lost after them
         with log._exclusive():
             segments = log._segments
             start = segments.index(run[0])

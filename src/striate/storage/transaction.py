@@ -150,8 +150,9 @@ class TransactionTable(Generic[V]):
 class Transaction:
     """Reads and writes that take effect together or not at all.
 
-    ``tx[table]`` is a table as the transaction sees it, ``tx[stream]`` a stream, ``tx[group]`` a consumer group. Leaving
-    the ``with`` block commits; an exception rolls back.
+    ``tx[table]`` is a table as the transaction sees it, ``tx[stream]`` a stream, ``tx[group]`` a consumer group.
+    Leaving the ``with`` block commits; an exception rolls back.
+
     What it reads before committing may never have been together if it is going to fail: act on it only afterwards.
 
     Not for several threads or tasks at once.
