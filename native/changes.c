@@ -12,7 +12,7 @@ striate_change *striate_change_new(const striate_key *key, striate_entry *old, u
     if (!change)
         return NULL;
     *change = (striate_change){.key_size = key->size, .old_size = old_size, .new_size = new_size,
-                               .old_flags = old ? old->flags : 0, .space = (uint8_t)key->space};
+                               .old_flags = old ? old->flags : 0, .space = (uint8_t)key->space, .source = key->source};
     memcpy(change->bytes, key->bytes, key->size);
     if (old)
         memcpy(change->bytes + key->size, striate_entry_value(old), old_size);

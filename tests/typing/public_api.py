@@ -71,7 +71,14 @@ class User:
     name: str
 
 
+def counters(cache: striate.Cache[User]) -> None:
+    cache.add_counter("ann", lambda key, user: key.startswith(b"a") and user.name == "ann")
+    cache.add_counter("b", lambda key, user: user.nothing)  # type: ignore[attr-defined]
+    assert_type(cache.stats().counters, dict[str, int])
+
+
 async def changes(cache: striate.Cache[bytes]) -> None:
+    assert_type(cache.from_source("node-2"), striate.Cache[bytes])
     with cache.changes(limit=10) as listener:
         assert_type(listener, striate.Changes)
         assert_type(listener.get(timeout=1), striate.CacheChange | None)

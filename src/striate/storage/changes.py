@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from striate._native.table import StripedTable
+from striate.errors import InvalidArgumentError
 from striate.storage.arguments import check_timeout, integer
 from striate.types import CacheChange
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from striate.storage.changes_wait import ChangeWaiter
 
 _KINDS: dict[int, Any] = {1: "created", 2: "replaced", 3: "patched", 4: "deleted", 5: "expired", 6: "evicted"}
-_MOST_KEPT = 65_536
+MOST_KEPT = 65_536
 """Changes that the table keeps for listeners that do not ask."""
 _CREATED, _FIRST_REMOVAL = 1, 4
 _STEPS_IN_A_ROW = 256
-_Row = tuple[int, int, int, bytes, bytes, int, bytes, int]
+_MOST_SOURCES = 65_535
+_Row = tuple[int, int, int, bytes, bytes, int, bytes, int, int]
 
 
 class Changes:
@@ -41,7 +43,7 @@ class Changes:
         self._hub = hub_of(table)
         self._space, self._decode = space, decode
         self._rows: deque[_Row] = deque()
-        self._limit = integer(limit, "limit", 1, _MOST_KEPT)
+        self._limit = integer(limit, "limit", 1, MOST_KEPT)
         self._missed = self._sequence = self._steps = 0
         self._hub.join(self)
 
@@ -53,7 +55,7 @@ class Changes:
             word = self._hub.table.change_word
             self._hub.distribute()
             change = self._next()
-            if change is not None or self not in self._hub.listeners:
+            if change is not None or self.closed:
                 return change
             left = -1 if until is None else int((until - time.monotonic()) * 1e9)
             if until is not None and left <= 0:
@@ -71,6 +73,11 @@ class Changes:
     def close(self) -> None:
         """Listen no longer; whoever waits for the next change gets ``None``, or the end of the loop."""
         self._hub.leave(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this listens no longer."""
+        return self not in self._hub.listeners
 
     def __iter__(self) -> Iterator[CacheChange]:
         """Changes as they come, until this is closed."""
@@ -94,7 +101,7 @@ class Changes:
             change = self._next()
             if change is not None:
                 return change
-            if self not in self._hub.listeners:
+            if self.closed:
                 raise StopAsyncIteration
             await self._hub.wait_for(word)
 
@@ -124,10 +131,12 @@ class Changes:
                 return change
             if not self._rows:
                 return None
-            sequence, kind, _, key, old, old_flags, new, new_flags = self._rows.popleft()
+            sequence, kind, _, key, old, old_flags, new, new_flags, number = self._rows.popleft()
+            source = self._hub.sources[number]
         had, has = kind != _CREATED, kind < _FIRST_REMOVAL
         old_value = self._decode(old, old_flags) if had else None
-        return CacheChange(sequence, _KINDS[kind], key, old_value, self._decode(new, new_flags) if has else None)
+        new_value = self._decode(new, new_flags) if has else None
+        return CacheChange(sequence, _KINDS[kind], key, old_value, new_value, source=source)
 
 
 class _Hub:
@@ -138,6 +147,8 @@ class _Hub:
         self.lock = threading.Lock()
         self.listeners: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._waiter: ChangeWaiter | None = None
+        self.sources: list[str | None] = [None]  # by number
+        self.counters: dict[int, dict[str, Any]] = {}  # by number of the namespace; counters.py
 
     @property
     def table(self) -> StripedTable:
@@ -145,10 +156,19 @@ class _Hub:
         assert table is not None, "a listener holds its cache"
         return table
 
+    def number_of(self, source: str) -> int:
+        """The number of a source, which gets one if it has none."""
+        with self.lock:
+            if source not in self.sources:
+                if len(self.sources) > _MOST_SOURCES:
+                    raise InvalidArgumentError("source", f"one of at most {_MOST_SOURCES}", source)
+                self.sources.append(source)
+            return self.sources.index(source)
+
     def join(self, listener: Changes) -> None:
         with self.lock:
             self.listeners.add(listener)
-            self.table.report(_MOST_KEPT)
+            self.table.report(MOST_KEPT)
 
     def leave(self, listener: Changes) -> None:
         with self.lock:

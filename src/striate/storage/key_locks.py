@@ -41,6 +41,7 @@ class KeyLocks(Generic[R]):
         self._guard = threading.Lock()
         self._turns: dict[bytes, _Turn] = {}
         self._flights: dict[bytes, _Flight[R]] = {}
+        self.forgotten = 0  # how often what was read before must not be kept
         # How many writes of keys with one hash have ended.
         self._written = [0] * _BUCKETS
 

@@ -197,7 +197,6 @@ def over_storage(
     self._storage, self._codec = storage, make_codec(codec, value_type)
     self._default_ttl = math.inf if times[0] is None else lifetime(times[0], "ttl")
     self._locks = KeyLocks()
-    self._forgotten = 0
     return self
 
 

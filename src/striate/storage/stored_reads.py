@@ -34,7 +34,6 @@ class StoredReads(Cache[V]):
     _codec: Codec[V] | None
     _default_ttl: float
     _locks: KeyLocks[bytes | None]
-    _forgotten: int
 
     # ------------------------------------------------------------ values and times
 
@@ -93,7 +92,7 @@ class StoredReads(Cache[V]):
 
     def _keep_unless_forgotten(self, name: bytes, stored: bytes, expires: float | None, forgotten: int) -> bool:
         kept = self._keep(name, stored, expires)
-        if self._forgotten == forgotten:  # asked afterwards: a forget() that comes later drops it itself
+        if self._locks.forgotten == forgotten:  # asked afterwards: a forget() that comes later drops it itself
             return kept
         super().delete(name)
         return False
@@ -121,7 +120,7 @@ class StoredReads(Cache[V]):
         stored = super().peek(name, _MISSING)
         if stored is not _MISSING and self._storage.cache_enabled:
             return cast(bytes, stored)
-        forgotten = self._forgotten
+        forgotten = self._locks.forgotten
         found = self._fetch(name)
         if found is None:
             return None
@@ -183,7 +182,7 @@ class StoredReads(Cache[V]):
     def forget(self, key: _Key | None = None) -> None:
         """Drop what memory holds of a key, or of all; the storage keeps it."""
         if key is None:
-            self._forgotten += 1  # what is being read now may be old
+            self._locks.forgotten += 1  # what is being read now may be old
             super().clear()
             return
         name = self._name(key)
@@ -194,7 +193,7 @@ class StoredReads(Cache[V]):
         """Take into memory what the storage has; how many entries."""
         if not self._storage.cache_enabled:
             return 0
-        writes, forgotten, count = self._locks.writes(), self._forgotten, 0
+        writes, forgotten, count = self._locks.writes(), self._locks.forgotten, 0
         for name, (stored, expires) in self._storage.collect():
             with self._locks.hold(name):
                 # One that was written since may be older here than in memory.
