@@ -1,4 +1,4 @@
-"""What a partition does besides serving: what compaction asks of records, and its copying.
+"""What compaction does to each record: asks whether it still counts, copies it, says where it is now.
 
 What may not live here: the choice of what to compact, files, the order of a swap (storage/table_compaction.py).
 """
@@ -51,7 +51,7 @@ from striate.errors import CorruptRecordError
 
 cdef enum:
     MOST_AT_ONCE = 4096               # frames between looks at who wants to stop us
-    SEEN_VIEWS = 64
+    SEEN_VIEWS = 64                   # that need not be looked up again
 
 
 cdef bint is_current(Partition partition, striate_keyindex *index, const frame_view *view, uint64_t version,
