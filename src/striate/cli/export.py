@@ -39,8 +39,8 @@ _SPOOL_BYTES = 16 << 20
 def export(path: str, tables: tuple[str, ...], form: str, output: str | None) -> None:
     r"""Write the database at PATH to stdout or a file, which `striate db import` takes.
 
-    Keys and values are as they are stored, with their expiry and the tables' codecs. A file appears when it is
-    complete.
+    Tables only, not streams: keys and values as they are stored, with their expiry and the tables' codecs. A file
+    appears when it is complete.
 
     \b
     striate db export shop > shop.jsonl
