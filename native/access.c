@@ -5,6 +5,7 @@
 
 #include "changes.h"
 #include "eviction.h"
+#include "hashindex.h"
 #include "wheel.h"
 
 /* Expired entries that a write drops on its way, where there are any. */
@@ -21,7 +22,7 @@ static striate_stripe *try_lock_for(striate_table *table, const striate_key *key
 }
 
 striate_entry *striate_find_alive(striate_stripe *stripe, const striate_key *key, int64_t now, striate_place *place) {
-    striate_entry *entry = striate_stripe_find(stripe, key, place);
+    striate_entry *entry = striate_index_find(stripe, key, place);
 
     if (!entry || !(entry->flags & STRIATE_TIMED) || striate_entry_end(entry) > now)
         return entry;

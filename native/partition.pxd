@@ -20,6 +20,7 @@ cdef enum:
     KEYED = 256                       # view flag of a stream's entry: behind its head the key has one of the user's
     EXPIRES = 1                       # view flag: the value begins with its end, milliseconds since the epoch
     STATUS_BUSY = -6001               # somebody has a lock
+    STATUS_MALFORMED = -6002          # a record of a stream that says nothing
 
 
 # What a transaction read of a whole table: it must not have changed.

@@ -37,6 +37,7 @@ from striate._native.reader cimport as_offset
 from striate._native.store cimport WRITE_BYTES, read_frame, read_next_frame
 from striate._native.stream cimport (
     STRIATE_ENTRY,
+    STRIATE_MALFORMED,
     STRIATE_PIECE_HEAD_BYTES,
     STRIATE_TO_APPEND,
     STRIATE_TO_SAVE,
@@ -444,6 +445,9 @@ cdef class Partition:
                     position += met.size_bytes
                 elif status == STATUS_NO_MEMORY:
                     raise MemoryError
+                elif status == STATUS_MALFORMED:
+                    raise CorruptRecordError(segment.store.path, "not a record of a stream, or of a later version",
+                                             position=position)
                 elif status != 0:
                     position = self._pass_over(segment, position)
 
@@ -477,9 +481,10 @@ cdef class Partition:
             spot.version = segment.base_offset + view.relative_offset + 1
             spot.position = <uint32_t>(position[0] // UNIT_BYTES)
             if stream != NULL:
-                if striate_stream_take_in(stream, flags & 0xFF, view.key, view.key_size, view.value, view.value_size,
-                                          spot.version, spot.position) != 0:
-                    return STATUS_NO_MEMORY
+                status = striate_stream_take_in(stream, flags & 0xFF, view.key, view.key_size, view.value,
+                                                view.value_size, spot.version, spot.position)
+                if status != 0:
+                    return STATUS_MALFORMED if status == STRIATE_MALFORMED else STATUS_NO_MEMORY
             elif view.key != NULL:
                 if index == NULL:
                     met[0] = view

@@ -50,6 +50,8 @@ typedef struct striate_slot {
 } striate_slot;
 
 #define STRIATE_RUN_SLOTS 512
+/* Bytes that do not mean anything, or not to this version. The next refusal behind table.h's. */
+#define STRIATE_MALFORMED (-4)
 
 typedef struct striate_run {
     striate_id id; /* of the first slot; so the next two */
@@ -120,6 +122,7 @@ typedef struct striate_stream {
     uint64_t changes;       /* of anything; atomic */
     uint64_t version;       /* of the latest record; the next two likewise */
     uint64_t state_version; /* latest STATE, its first piece: earlier records but entries and REMOVED do not count */
+    uint64_t state_end;     /* its last piece */
     uint64_t drop_version;  /* latest that removed entries */
     char *state; /* pieces of a STATE so far */
     uint64_t state_size;
@@ -176,7 +179,7 @@ striate_group *striate_stream_group(const striate_stream *stream, const char *na
 striate_pending *striate_group_pending(const striate_group *group, striate_id id);
 /* Number of a consumer, 0: none of that name. */
 uint32_t striate_group_consumer(const striate_group *group, const char *name, uint32_t size);
-/* Takes in an operation on a group. 0 or STRIATE_NO_MEMORY; what makes no sense is passed over. */
+/* Takes in an operation on a group; one on a group that is not there is passed over, since a STATE without it comes. */
 int striate_group_take_in(striate_stream *stream, const char *name, uint32_t name_size, const char *value,
                           uint32_t size);
 void striate_group_free(striate_group *group);
@@ -243,7 +246,7 @@ static inline void striate_stream_plan(striate_stream *stream) {
 int striate_stream_prepare(striate_stream_edit *edit);
 /* Head of the next entry of TO_APPEND. 0, STRIATE_ID_TOO_LOW, STRIATE_IDS_EXHAUSTED. */
 int striate_stream_next_head(striate_stream_edit *edit, char *head);
-/* What a record says. 0 or STRIATE_NO_MEMORY. */
+/* What a record says. 0, STRIATE_NO_MEMORY or STRIATE_MALFORMED. */
 int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *key, uint32_t key_size,
                            const char *value, uint32_t value_size, uint64_t version, uint32_t position);
 

@@ -53,6 +53,7 @@ cdef extern from "stream.h" nogil:
         uint64_t changes
         uint64_t version
         uint64_t state_version
+        uint64_t state_end
         uint64_t drop_version
         striate_group **groups
         uint32_t group_count
@@ -124,6 +125,7 @@ cdef extern from "stream.h" nogil:
         STRIATE_ID_TOO_LOW
         STRIATE_IDS_EXHAUSTED
         STRIATE_TOO_LONG
+        STRIATE_MALFORMED
 
     striate_stream *striate_stream_new(uint64_t number)
     void striate_stream_free(striate_stream *stream)

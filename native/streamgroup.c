@@ -205,7 +205,7 @@ static int take_in_set(striate_stream *stream, striate_group *group, const char 
     int64_t read = striate_read_i64(in);
 
     if (in->failed)
-        return 0;
+        return STRIATE_MALFORMED;
     if (!group) {
         group = striate_group_new(name, name_size);
         if (!group)
@@ -233,7 +233,7 @@ static int take_in_delivery(striate_stream *stream, striate_group *group, striat
     int64_t count;
 
     if (in->failed)
-        return 0;
+        return STRIATE_MALFORMED;
     number = striate_group_add_consumer(group, in->at, (uint32_t)(in->end - in->at));
     if (!number)
         return STRIATE_NO_MEMORY;
@@ -260,13 +260,16 @@ static int take_in_delivery(striate_stream *stream, striate_group *group, striat
     return 0;
 }
 
-static void take_in_acks(striate_group *group, striate_reader *in) {
-    while (in->end - in->at >= 16) {
+static int take_in_acks(striate_group *group, striate_reader *in) {
+    while (in->at < in->end) {
         striate_pending *pending = striate_group_pending(group, striate_read_id(in));
 
+        if (in->failed)
+            return STRIATE_MALFORMED;
         if (pending)
             acknowledge(group, pending);
     }
+    return 0;
 }
 
 static int take_in_claim(striate_group *group, striate_reader *in) {
@@ -278,7 +281,7 @@ static int take_in_claim(striate_group *group, striate_reader *in) {
     uint32_t number;
 
     if (in->failed)
-        return 0;
+        return STRIATE_MALFORMED;
     number = striate_group_add_consumer(group, name, size);
     if (!number)
         return STRIATE_NO_MEMORY;
@@ -339,14 +342,13 @@ int striate_group_take_in(striate_stream *stream, const char *name, uint32_t nam
     case STRIATE_GROUP_DELIVER:
         return take_in_delivery(stream, group, &in);
     case STRIATE_GROUP_ACK:
-        take_in_acks(group, &in);
-        return 0;
+        return take_in_acks(group, &in);
     case STRIATE_GROUP_CLAIM:
         return take_in_claim(group, &in);
     case STRIATE_CONSUMER_SET:
         ms = striate_read_i64(&in);
         if (in.failed)
-            return 0;
+            return STRIATE_MALFORMED;
         number = striate_group_add_consumer(group, in.at, (uint32_t)(in.end - in.at));
         if (!number)
             return STRIATE_NO_MEMORY;
@@ -355,7 +357,7 @@ int striate_group_take_in(striate_stream *stream, const char *name, uint32_t nam
     case STRIATE_CONSUMER_DELETE:
         delete_consumer(group, in.at, (uint32_t)(in.end - in.at));
         return 0;
-    default:
-        return 0;
+    default: /* of a later version */
+        return STRIATE_MALFORMED;
     }
 }

@@ -81,16 +81,16 @@ static int prepare_trim(striate_stream_edit *edit) {
 
 static int prepare_state(striate_stream_edit *edit) {
     uint64_t size = striate_stream_state_size(edit->stream), done = 0;
-    char *at = edit->value;
 
     if (size > edit->dropped_capacity)
         return STRIATE_TOO_LONG;
     striate_stream_state_write(edit->stream, edit->dropped);
     for (uint32_t piece = 0; piece < edit->count; piece++) {
         uint64_t left = size - done < (uint64_t)edit->length ? size - done : (uint64_t)edit->length;
+        char *at = edit->value + piece * (STRIATE_PIECE_HEAD_BYTES + (uint64_t)edit->length);
 
         at = striate_put_u32(striate_put_u32(at, piece), (uint32_t)edit->count);
-        at = striate_put(at, edit->dropped + done, left);
+        striate_put(at, edit->dropped + done, left);
         done += left;
     }
     edit->value_size = (uint32_t)size;
@@ -325,7 +325,7 @@ static int take_in_entry(striate_stream *stream, const char *key, uint32_t key_s
     entry.position = position;
     entry.deliveries = 0;
     if (in.failed)
-        return 0;
+        return STRIATE_MALFORMED;
     status = striate_stream_add(stream, &entry);
     if (striate_id_before(stream->last, entry.id))
         stream->last = entry.id;
@@ -334,16 +334,19 @@ static int take_in_entry(striate_stream *stream, const char *key, uint32_t key_s
     return status;
 }
 
-static void take_in_removal(striate_stream *stream, const char *value, uint32_t size) {
+static int take_in_removal(striate_stream *stream, const char *value, uint32_t size) {
     striate_reader in = {value, value + size, 0};
 
-    while (in.end - in.at >= 16) {
+    while (in.at < in.end) {
         striate_id id = striate_read_id(&in);
 
+        if (in.failed)
+            return STRIATE_MALFORMED;
         striate_stream_remove(stream, id);
         if (striate_id_before(stream->removed, id))
             stream->removed = id;
     }
+    return 0;
 }
 
 int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *key, uint32_t key_size,
@@ -357,11 +360,13 @@ int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *ke
         __atomic_fetch_add(&stream->word, 1, __ATOMIC_SEQ_CST);
         break;
     case STRIATE_REMOVED:
-        take_in_removal(stream, value, value_size);
+        status = take_in_removal(stream, value, value_size);
         stream->drop_version = version;
         break;
     case STRIATE_TRIMMED:
         stream->low = striate_read_id(&in);
+        if (in.failed)
+            return STRIATE_MALFORMED;
         striate_stream_trim(stream, stream->low);
         stream->drop_version = version;
         break;
@@ -371,8 +376,8 @@ int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *ke
     case STRIATE_GROUP:
         status = striate_group_take_in(stream, key, key_size, value, value_size);
         break;
-    default: /* of a later version: not ours to read */
-        break;
+    default: /* of a later version */
+        return STRIATE_MALFORMED;
     }
     stream->version = version;
     __atomic_fetch_add(&stream->changes, 1, __ATOMIC_SEQ_CST);

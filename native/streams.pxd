@@ -18,6 +18,8 @@ cdef class StreamCore(StreamReader):
     cdef int load_wanted_id(self, object id, striate_stream_edit *edit) except -1
     cdef bytes keyed(self, object key)
     cdef object load_value(self, object value)
+    cdef int64_t state_size(self)
+    cdef int64_t piece_bytes(self)
 
 
 # Ids of a caller, ascending and each once; malloc.

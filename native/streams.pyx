@@ -267,20 +267,33 @@ cdef class StreamCore(StreamReader):
         finally:
             free(edit.value)
 
+    cdef int64_t state_size(self):
+        # Of the state as it is, or -1 where nothing has changed since it was written.
+        cdef int64_t size
+        lock_stream(self.stream)
+        size = <int64_t>striate_stream_state_size(self.stream) if self.stream.version > self.stream.state_end else -1
+        striate_give_lock(&self.stream.lock)
+        return size
+
+    cdef int64_t piece_bytes(self):
+        return min(PIECE_BYTES, self._partition.log.segment_bytes // 4)
+
+    def _pieces_to_save(self):
+        """How many records :meth:`_save_nowait` would write."""
+        cdef int64_t size = self.state_size()
+        return 0 if size < 0 else 1 + (size + STATE_SLACK_BYTES) // self.piece_bytes()
+
     def _save_nowait(self):
-        """Write everything but the entries into the log, where anything but entries came since the last time, so that
-        compaction can drop what was written before."""
+        """Write everything but the entries into the log, where anything came since the last time, so that compaction
+        can drop what was written before."""
         cdef striate_stream_edit edit
         cdef record_input *records
-        cdef int64_t piece = min(PIECE_BYTES, self._partition.log.segment_bytes // 4)
+        cdef int64_t piece = self.piece_bytes()
         cdef int64_t size, number
         cdef int status = STRIATE_TOO_LONG
         while status == STRIATE_TOO_LONG:
-            lock_stream(self.stream)
-            size = <int64_t>striate_stream_state_size(self.stream)
-            changed = self.stream.version > self.stream.state_version
-            striate_give_lock(&self.stream.lock)
-            if not changed:
+            size = self.state_size()
+            if size < 0:
                 return
             # It may grow before it is written.
             size += STATE_SLACK_BYTES

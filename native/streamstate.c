@@ -71,10 +71,8 @@ static int read_consumer(striate_group *group, striate_reader *in) {
 
     read.seen_ms = striate_read_i64(in);
     read.active_ms = striate_read_i64(in);
-    if (in->failed || number <= group->consumer_count || number > STRIATE_MOST_CONSUMERS) {
-        in->failed = 1;
-        return 0;
-    }
+    if (in->failed || number <= group->consumer_count || number > STRIATE_MOST_CONSUMERS)
+        return STRIATE_MALFORMED;
     read.name = malloc(size + 1u);
     consumers = realloc(group->consumers, number * sizeof *consumers);
     if (consumers)
@@ -100,7 +98,7 @@ static int read_group(striate_stream *stream, striate_reader *in) {
     uint64_t left;
 
     if (in->failed)
-        return 0;
+        return STRIATE_MALFORMED;
     group = striate_group_new(name, size);
     if (!group)
         return STRIATE_NO_MEMORY;
@@ -121,7 +119,7 @@ static int read_group(striate_stream *stream, striate_reader *in) {
         pending.consumer = striate_read_u32(in);
         pending.deliveries = striate_read_u32(in);
         if (pending.consumer == 0 || pending.consumer > group->consumer_count)
-            in->failed = 1;
+            status = STRIATE_MALFORMED;
         else
             status = striate_group_add_pending(group, &pending);
     }
@@ -133,7 +131,7 @@ int striate_stream_take_in_state(striate_stream *stream, const char *value, uint
     int status = 0;
 
     if (striate_read_u32(&in) != STATE_VERSION)
-        return 0;
+        return STRIATE_MALFORMED;
     while (stream->group_count > 0)
         striate_group_free(stream->groups[--stream->group_count]);
     stream->last = striate_read_id(&in);
@@ -143,7 +141,7 @@ int striate_stream_take_in_state(striate_stream *stream, const char *value, uint
     for (uint32_t left = striate_read_u32(&in); left > 0 && !in.failed && status == 0; left--)
         status = read_group(stream, &in);
     striate_stream_trim(stream, stream->low);
-    return status;
+    return status == 0 && (in.failed || in.at != in.end) ? STRIATE_MALFORMED : status;
 }
 
 int striate_stream_take_in_piece(striate_stream *stream, const char *value, uint32_t size, uint64_t version) {
@@ -157,7 +155,9 @@ int striate_stream_take_in_piece(striate_stream *stream, const char *value, uint
         stream->state_size = 0;
         stream->state_pieces = 0;
     }
-    if (in.failed || number != stream->state_pieces)
+    if (in.failed)
+        return STRIATE_MALFORMED;
+    if (number != stream->state_pieces)
         return 0; /* not from the beginning on: one that a later one stands for */
     state = realloc(stream->state, stream->state_size + more + 1);
     if (!state)
@@ -170,6 +170,7 @@ int striate_stream_take_in_piece(striate_stream *stream, const char *value, uint
         return 0;
     status = striate_stream_take_in_state(stream, state, (uint32_t)stream->state_size);
     stream->state_version = version - number;
+    stream->state_end = version;
     free(stream->state);
     stream->state = NULL;
     stream->state_size = 0;

@@ -38,6 +38,7 @@ from striate._native.segment cimport Segment
 from striate._native.store cimport read_next_frame
 from striate._native.stream cimport (
     STRIATE_ENTRY,
+    STRIATE_MALFORMED,
     STRIATE_REMOVED,
     striate_met,
     striate_id,
@@ -309,6 +310,7 @@ def load_entries(View view not None, bytes entries not None):
 cdef enum:
     SLOT_BYTES = 36                   # of an entry of a stream: id, version, ordinal, position
     SLOTS_AT_ONCE = 2048
+    STATE_AT = 33                     # behind a zero and four versions
 
 
 def dump_stream(StreamView view not None, cursor):
@@ -322,13 +324,14 @@ def dump_stream(StreamView view not None, cursor):
     cdef bytes piece
     cdef char *at
     if cursor is None:
-        piece = PyBytes_FromStringAndSize(NULL, 25 + <Py_ssize_t>striate_stream_state_size(stream))
+        piece = PyBytes_FromStringAndSize(NULL, STATE_AT + <Py_ssize_t>striate_stream_state_size(stream))
         at = PyBytes_AS_STRING(piece)
         at[0] = 0
         memcpy(at + 1, &stream.version, 8)
         memcpy(at + 9, &stream.state_version, 8)
-        memcpy(at + 17, &stream.drop_version, 8)
-        striate_stream_state_write(stream, at + 25)
+        memcpy(at + 17, &stream.state_end, 8)
+        memcpy(at + 25, &stream.drop_version, 8)
+        striate_stream_state_write(stream, at + STATE_AT)
         return (0, 0), piece
     start.ms, start.seq = cursor
     highest.ms = highest.seq = 0xFFFFFFFFFFFFFFFF
@@ -361,11 +364,12 @@ def load_stream(StreamView view not None, bytes piece not None):
     cdef striate_met found
     cdef int64_t number
     cdef int status
-    if size > 25 and at[0] == 0:
-        status = striate_stream_take_in_state(stream, at + 25, <uint32_t>(size - 25))
+    if size > STATE_AT and at[0] == 0:
+        status = striate_stream_take_in_state(stream, at + STATE_AT, <uint32_t>(size - STATE_AT))
         memcpy(&stream.version, at + 1, 8)
         memcpy(&stream.state_version, at + 9, 8)
-        memcpy(&stream.drop_version, at + 17, 8)
+        memcpy(&stream.state_end, at + 17, 8)
+        memcpy(&stream.drop_version, at + 25, 8)
     elif size > 0 and at[0] == 1 and (size - 1) % SLOT_BYTES == 0:
         status = 0
         found.deliveries = 0
@@ -376,6 +380,6 @@ def load_stream(StreamView view not None, bytes piece not None):
                 break
     else:
         return False
-    if status != 0:
+    if status != 0 and status != STRIATE_MALFORMED:
         raise MemoryError
-    return True
+    return status == 0

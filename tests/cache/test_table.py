@@ -5,10 +5,13 @@ from __future__ import annotations
 import collections
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -197,3 +200,16 @@ def test_no_set_waits_for_a_resize() -> None:
     took = slowest_share(lambda key: cache.set(key, value), count)
     print(f"p99.99 of set {took:.0f} µs, of get {noise:.0f} µs")
     assert took < max(200, 2 * noise)
+
+
+def test_bulk_calls_ask_for_memory_ahead(tmp_path: Path) -> None:
+    """A compiler may take what only prefetches for nothing at all, and then a bulk call waits for each entry alone."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    native = Path(__file__).resolve().parents[2] / "native"
+    flags = ["-O3", "-DNDEBUG", "-std=gnu11", "-D_GNU_SOURCE", "-S"]
+    made = tmp_path / "bulk.s"
+    subprocess.run([compiler, *flags, str(native / "bulk.c"), "-o", str(made)], check=True)
+    asked = re.findall(r"^\s+(?:prefetch|prfm)", made.read_text(), re.MULTILINE)
+    assert len(asked) >= 4  # a bucket, and three lines of an entry

@@ -20,12 +20,13 @@ from .database_driver import DatabaseDriver
 from .driver import Driver
 from .explore import Explorer, Tally, parse_replay, run_task
 from .rot import check_rot, rot_states
+from .stream_driver import StreamDriver
 from .toy import FLAWS, flawed
 from .workloads import WORKLOADS
 
 FEW = 5
 ROTTING = ["append_one_by_one", "append_batches", "rolls", "reopening", "keyed", "fixed_length"]
-MANY = {Driver: 300, DatabaseDriver: 500}  # about 35,000 in all
+MANY = {Driver: 300, DatabaseDriver: 500, StreamDriver: 500}  # about 35,000 in all
 PROCESSES = 2
 
 

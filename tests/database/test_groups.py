@@ -210,3 +210,26 @@ def test_consume_process_produce_exactly_once(tmp_path: Path, durability: Durabi
         assert int(table["sum"]) == sum(range(count))
     with striate.open(tmp_path / "db", durability) as db:
         assert len(db.stream("out")) == count and db.stream("in").group("g").info().committed == count
+
+
+def test_compaction_drops_what_a_state_stands_for(tmp_path: Path, durability: Durability) -> None:
+    options: dict[str, Any] = {"segment_bytes": 8192, "compaction_interval_s": None}
+    with striate.open(tmp_path / "db", durability, **options) as db:
+        stream = db.stream("events")
+        group = stream.group("g", "0")
+        for _ in range(50):
+            stream.append_many([b"x" * 20] * 4)
+            group.acknowledge(group.read("c", count=3))
+            stream.trim(max_length=60)
+        held = group.read("c", count=None)
+        assert len(held) == 50
+        db.compact()
+        # Sixty entries, the pieces of the state, the catalog; not two hundred entries and a hundred operations.
+        assert db.log.stats().records < 60 + 10
+        info, pending = group.info(), group.pending(count=None)
+    (tmp_path / "db" / "hints").unlink()
+    with striate.open(tmp_path / "db", durability, **options) as db:
+        group = striate.Group(db.stream("events"), "g")
+        assert group.info() == info and [one.id for one in group.pending(count=None)] == [one.id for one in pending]
+        db.compact()
+        assert group.info() == info
