@@ -220,8 +220,10 @@ int striate_delete(striate_table *table, const striate_key *key, int64_t now, ui
     striate_entry *entry = striate_find_alive(stripe, key, now, &place);
     int status = !entry ? STRIATE_ABSENT : expected && entry->version != expected ? STRIATE_CHANGED : STRIATE_DONE;
 
-    if (status == STRIATE_DONE)
+    if (status == STRIATE_DONE) {
+        stripe->source = key->source;
         striate_stripe_remove(stripe, place, STRIATE_DELETED);
+    }
     striate_unlock(stripe);
     return status;
 }

@@ -150,6 +150,7 @@ int64_t striate_delete_many(striate_table *table, striate_item *items, uint32_t 
             item->status = STRIATE_ABSENT;
             if (!striate_find_alive(stripe, &item->key, now, &place))
                 continue;
+            stripe->source = item->key.source;
             striate_stripe_remove(stripe, place, STRIATE_DELETED);
             item->status = STRIATE_DONE;
             deleted++;

@@ -35,7 +35,7 @@ cdef extern from "Python.h" nogil:
 cdef tuple ARRAY_FORMATS = tuple("sbBhHiIlLqQfd?")
 
 
-cdef inline bint load_plain_key(PyObject *key, uint32_t space, striate_item *item) noexcept nogil:
+cdef inline bint load_plain_key(PyObject *key, uint32_t space, uint16_t source, striate_item *item) noexcept nogil:
     cdef Py_ssize_t size
     if is_bytes(key):
         item.key.bytes, size = bytes_data(key), bytes_size(key)
@@ -43,7 +43,7 @@ cdef inline bint load_plain_key(PyObject *key, uint32_t space, striate_item *ite
         item.key.bytes, size = <const char *>ascii_data(key), text_size(key)
     else:
         return False
-    item.key.size, item.key.space = <uint32_t>size, space
+    item.key.size, item.key.space, item.key.source = <uint32_t>size, <uint16_t>space, source
     return size <= STRIATE_MAX_KEY_BYTES
 
 
@@ -115,7 +115,7 @@ cdef class BulkItems:
         self.objects = self.held
         return 0
 
-    cdef int load_array(self, object keys, uint32_t space) except -1:
+    cdef int load_array(self, object keys, uint32_t space, uint16_t source) except -1:
         cdef const char *raw
         cdef Py_ssize_t size, number, length
         cdef bint text
@@ -139,14 +139,15 @@ cdef class BulkItems:
                 length -= 1
             self.items[number].key.bytes = raw + number * size
             self.items[number].key.size = <uint32_t>length
-            self.items[number].key.space = space
+            self.items[number].key.space = <uint16_t>space
+            self.items[number].key.source = source
         self.count = self.loaded = <uint32_t>len(view)
         return 0
 
-    cdef int get(self, StripedTable striped, uint32_t space, int64_t now) except? -1:
+    cdef int get(self, StripedTable striped, uint32_t space, uint16_t source, int64_t now) except? -1:
         cdef int status = STRIATE_BUSY
         with nogil:
-            while self.loaded < self.count and load_plain_key(self.objects[self.loaded], space,
+            while self.loaded < self.count and load_plain_key(self.objects[self.loaded], space, source,
                                                               &self.items[self.loaded]):
                 self.loaded += 1
             if self.loaded == self.count:
@@ -154,14 +155,14 @@ cdef class BulkItems:
                 status = striate_get_many(striped.table, self.items, self.count, self.order, now, &self.output)
         return status
 
-    cdef int set(self, StripedTable striped, uint32_t space, Py_ssize_t value_limit, int64_t now,
+    cdef int set(self, StripedTable striped, uint32_t space, uint16_t source, Py_ssize_t value_limit, int64_t now,
                  const striate_options *options) except? -1:
         cdef int status = STRIATE_BUSY
         cdef striate_item *item
         with nogil:
             while self.loaded < self.count:
                 item = &self.items[self.loaded]
-                if not (load_plain_key(self.objects[2 * self.loaded], space, item)
+                if not (load_plain_key(self.objects[2 * self.loaded], space, source, item)
                         and load_plain_value(self.objects[2 * self.loaded + 1], value_limit, item)):
                     break
                 self.loaded += 1

@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from striate._native.entries cimport refuse
 from striate._native.table cimport (
@@ -27,6 +27,15 @@ from striate.errors import InvalidTypeError, NotANumberError
 
 cdef class CacheCore(Entries):
     """See :class:`striate.Cache`."""
+
+    def _marked(self, uint16_t source):
+        """The same cache, whose changes are from another source."""
+        cdef CacheCore other = CacheCore.__new__(type(self), self.striped, space=self.space, clock=self.clock,
+                                                 encode=self.encode, decode=self.decode,
+                                                 numbers_are_digits=self.numbers_are_digits)
+        other.ttl_ns, other.idle_ns, other.compress_from = self.ttl_ns, self.idle_ns, self.compress_from
+        other.source = source
+        return other
 
     cdef int add_to(self, object key, int64_t delta, int64_t *total) except? -1:
         cdef striate_key loaded
@@ -96,7 +105,7 @@ cdef class CacheCore(Entries):
         if isinstance(keys, (bytes, str)):
             raise InvalidTypeError("keys", "many keys", type(keys))
         if not isinstance(keys, (list, tuple)) and hasattr(keys, "__array_interface__"):
-            batch.load_array(keys, self.space)
+            batch.load_array(keys, self.space, self.source)
         else:
             batch.hold_keys(tuple(keys))  # of a list too: nobody can change it while the GIL is not ours
         return batch
@@ -117,10 +126,10 @@ cdef class CacheCore(Entries):
         cdef list result
         cdef uint32_t number
         cdef int64_t now = self.now()
-        cdef int status = batch.get(self.striped, self.space, now)
+        cdef int status = batch.get(self.striped, self.space, self.source, now)
         if status == STRIATE_BUSY:
             self.load_keys(batch)
-            status = batch.get(self.striped, self.space, now)
+            status = batch.get(self.striped, self.space, self.source, now)
         if status < 0:
             raise MemoryError
         result = batch.values(default)
@@ -158,10 +167,10 @@ cdef class CacheCore(Entries):
         options.mode = STRIATE_SET
         options.tag_count = self.load_tags(tags, tag_hashes)
         options.tags = tag_hashes
-        status = batch.set(self.striped, self.space, value_limit, now, &options)
+        status = batch.set(self.striped, self.space, self.source, value_limit, now, &options)
         if status == STRIATE_BUSY:
             self.load_pairs(batch)
-            status = batch.set(self.striped, self.space, value_limit, now, &options)
+            status = batch.set(self.striped, self.space, self.source, value_limit, now, &options)
         if status < 0:
             refuse(status, None)
 

@@ -2,7 +2,7 @@
 #
 # Owned by any number of threads: all state that changes is in the table, under its locks.
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from striate._native.table cimport StripedTable, striate_key, striate_options, striate_table
 
@@ -11,6 +11,7 @@ cdef class Entries:
     cdef readonly StripedTable striped
     cdef striate_table *table         # of `striped`
     cdef readonly uint32_t space      # number of the namespace
+    cdef readonly uint16_t source     # number of whom its changes are from; 0: nobody in particular
     cdef int64_t ttl_ns, idle_ns      # defaults; STRIATE_NEVER: none
     cdef readonly object clock        # callable giving nanoseconds, or None: the monotonic clock
     cdef object encode, decode        # to and from bytes; None: values are bytes

@@ -84,7 +84,7 @@ cdef inline int load(Entries self, object key, striate_key *loaded) except -1:
     """As load_key, where it must be quick; hashed."""
     if PyBytes_CheckExact(key) and PyBytes_GET_SIZE(key) <= STRIATE_MAX_KEY_BYTES:
         loaded.bytes, loaded.size = PyBytes_AS_STRING(key), <uint32_t>PyBytes_GET_SIZE(key)
-        loaded.space = self.space
+        loaded.space, loaded.source = <uint16_t>self.space, self.source
     else:
         self.load_key(key, loaded)
     loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
@@ -181,7 +181,8 @@ cdef class Entries:
         if size > STRIATE_MAX_KEY_BYTES:
             raise KeyTooLargeError(size, STRIATE_MAX_KEY_BYTES)
         loaded.size = <uint32_t>size
-        loaded.space = self.space
+        loaded.space = <uint16_t>self.space
+        loaded.source = self.source
         return 0
 
     cdef object load_value(self, object value, uint8_t *flags):

@@ -191,7 +191,7 @@ void striate_age(striate_stripe *stripe) {
 
 static striate_place place_of(striate_stripe *stripe, uint32_t ref) {
     striate_entry *entry = striate_entry_at(stripe, ref);
-    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space, 0};
     striate_place place;
 
     key.hash = striate_table_hash(stripe->table, key.bytes, key.size, key.space);

@@ -116,6 +116,7 @@ typedef struct striate_stripe {
     uint32_t aging_round;
     uint32_t *window;
     uint32_t window_start, window_count, window_capacity;
+    uint16_t source; /* of the removal that comes next, as of striate_key */
 } __attribute__((aligned(128))) striate_stripe;
 
 enum { /* what happened to a key; the last three are the reasons of a removal */
@@ -134,6 +135,7 @@ typedef struct striate_change {
     int32_t kind;
     uint32_t key_size, old_size, new_size;
     uint8_t old_flags, new_flags, space;
+    uint16_t source; /* of the key it was made with */
     char bytes[]; /* key, old value, new value */
 } striate_change;
 
@@ -164,7 +166,8 @@ typedef struct striate_key {
     const char *bytes;
     uint64_t hash; /* striate_table_hash */
     uint32_t size;
-    uint32_t space;
+    uint16_t space;
+    uint16_t source; /* on whose behalf, for listeners; 0: one's own */
 } striate_key;
 
 /* ---------------------------------------------------------------- the whole table */

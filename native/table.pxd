@@ -76,7 +76,7 @@ cdef extern from "access.h" nogil:
         uint64_t hits, misses, insertions, updates, deletions, evictions, expirations
         int64_t entries, bytes
     ctypedef struct striate_stripe:
-        pass
+        uint16_t source
     ctypedef struct striate_table:
         uint32_t stripe_count
         uint32_t space_count
@@ -87,13 +87,15 @@ cdef extern from "access.h" nogil:
         const char *bytes
         uint64_t hash
         uint32_t size
-        uint32_t space
+        uint16_t space
+        uint16_t source
     ctypedef struct striate_change:
         striate_change *next
         uint64_t sequence
         int32_t kind
         uint32_t key_size, old_size, new_size
         uint8_t old_flags, new_flags, space
+        uint16_t source
         char *bytes
     ctypedef int striate_visitor(void *context, striate_stripe *stripe, striate_entry *entry) noexcept
 
@@ -171,6 +173,7 @@ cdef extern from "access.h" nogil:
 cdef extern from "changes.h" nogil:
     void striate_table_report(striate_table *table, int64_t limit)
     striate_change *striate_table_take_changes(striate_table *table, int64_t *lost)
+    void striate_table_wake_listeners(striate_table *table)
     int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns)
 
 

@@ -1,12 +1,10 @@
-"""What a partition does besides serving: compaction's copying, and hints, which are the index as bytes.
+"""What compaction does to each record: asks whether it still counts, copies it, says where it is now.
 
 What may not live here: the choice of what to compact, files, the order of a swap (storage/table_compaction.py).
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from striate._native.frame cimport (
     ENCODED,
@@ -25,18 +23,22 @@ from striate._native.io cimport raise_disk_error
 from striate._native.keyindex cimport (
     striate_keyindex,
     striate_keyindex_latest,
-    striate_keyindex_load,
     striate_keyindex_move,
     striate_keyindex_visible,
-    striate_keywalk,
-    striate_keywalk_next,
     striate_spot,
 )
-from striate._native.partition cimport Partition, View, deadline_of, view_extension
+from striate._native.lock cimport striate_give_lock, striate_take_lock
+from striate._native.partition cimport Partition, deadline_of, view_extension
 from striate._native.segment cimport Segment
 from striate._native.store cimport read_next_frame
+from striate._native.stream cimport (
+    STRIATE_ENTRY,
+    STRIATE_REMOVED,
+    striate_stream,
+    striate_stream_has,
+    striate_stream_move,
+)
 from striate._native.table cimport (
-    STRIATE_NEVER,
     striate_key,
     striate_lock,
     striate_stripe,
@@ -49,7 +51,7 @@ from striate.errors import CorruptRecordError
 
 cdef enum:
     MOST_AT_ONCE = 4096               # frames between looks at who wants to stop us
-    ENTRY_BYTES = 24                  # of a hint, before its key
+    SEEN_VIEWS = 64                   # that need not be looked up again
 
 
 cdef bint is_current(Partition partition, striate_keyindex *index, const frame_view *view, uint64_t version,
@@ -71,13 +73,70 @@ cdef bint is_current(Partition partition, striate_keyindex *index, const frame_v
     return latest.version == version or visible.version == version
 
 
+cdef bint is_needed(striate_stream *stream, const frame_view *view, uint32_t flags, uint64_t version,
+                    uint64_t durable, bint first) noexcept nogil:
+    # The same for a record of a stream. `durable` is as when the compaction began: what was removed later is kept, and
+    # so must be what says so, throughout.
+    cdef bint kept
+    cdef bint settled
+    striate_take_lock(&stream.lock)
+    settled = stream.drop_version <= durable
+    if flags & 0xFF == STRIATE_ENTRY:
+        kept = not settled or striate_stream_has(stream, version)
+    elif flags & 0xFF == STRIATE_REMOVED:
+        kept = not settled or not first
+    else:
+        kept = version >= stream.state_version or stream.state_version > durable
+    striate_give_lock(&stream.lock)
+    return kept
+
+
+# Views that were found, since finding one takes the GIL; number 0: nothing there yet.
+cdef struct seen_view:
+    uint32_t number
+    striate_keyindex *index
+    striate_stream *stream
+
+
+cdef inline seen_view *view_of(Partition partition, seen_view *views, uint32_t number) noexcept nogil:
+    cdef seen_view *seen = &views[number % SEEN_VIEWS]
+    if seen.number != number:
+        partition.find_view(number, &seen.index, &seen.stream)
+        seen.number = number
+    return seen
+
+
+# What is asked of the records of one segment.
+cdef struct question:
+    seen_view views[SEEN_VIEWS]       # a number's place is its remainder
+    uint64_t durable
+    int64_t now
+    bint first
+
+
+cdef bint counts(Partition partition, question *asked, const frame_view *view, uint64_t version) noexcept nogil:
+    # Whether a record may still count.
+    cdef seen_view *seen
+    cdef uint32_t ahead
+    cdef uint32_t number = 0
+    cdef uint32_t flags = 0
+    if not view_extension(view, &number, &flags) or number == 0:
+        return True
+    seen = view_of(partition, asked.views, number)
+    if seen.stream != NULL:
+        return is_needed(seen.stream, view, flags, version, asked.durable, asked.first)
+    if seen.index == NULL or view.key == NULL or (view.kind != KIND_VALUE and view.kind != KIND_TOMBSTONE):
+        return True
+    return is_current(partition, seen.index, view, version, deadline_of(view, flags, &ahead), asked.now, asked.first)
+
+
 def copy_current(Partition partition not None, Segment source not None, Segment target not None, int64_t position,
-                 bint first):
+                 bint first, uint64_t durable):
     """Copy records of a segment that may still count, a few thousand at a time and without the GIL.
 
     Args:
         position: 0 to begin, then what the last call gave. first: nothing stands before the segments that are
-            compacted together.
+            compacted together. durable: what the log had on disk when the compaction began, as an offset.
 
     Returns:
         Where to go on, or -1 at the end.
@@ -87,16 +146,12 @@ def copy_current(Partition partition not None, Segment source not None, Segment 
     """
     cdef frame_view view
     cdef record_input record
-    cdef striate_keyindex *index
+    cdef question asked
     cdef int64_t verified = 0
-    cdef int64_t now = partition.now_ns()
-    cdef int64_t deadline
-    cdef uint32_t ahead
-    cdef uint32_t number = 0
-    cdef uint32_t flags = 0
     cdef int left = MOST_AT_ONCE
     cdef int status = 0
-    cdef bint kept
+    memset(&asked, 0, sizeof(asked))
+    asked.now, asked.durable, asked.first = partition.now_ns(), durable, first
     if position == 0:
         position = STORE_HEADER_BYTES
     with nogil:
@@ -105,15 +160,7 @@ def copy_current(Partition partition not None, Segment source not None, Segment 
             if status != 0:
                 break
             left -= 1
-            kept = True
-            if view_extension(&view, &number, &flags) and view.key != NULL and number != 0 \
-                    and (view.kind == KIND_VALUE or view.kind == KIND_TOMBSTONE):
-                index = partition.index_of(number)
-                if index != NULL:
-                    deadline = deadline_of(&view, flags, &ahead)
-                    kept = is_current(partition, index, &view, source.base_offset + view.relative_offset + 1, deadline,
-                                      now, first)
-            if kept:
+            if counts(partition, &asked, &view, source.base_offset + view.relative_offset + 1):
                 memset(&record, 0, sizeof(record))
                 record.key, record.key_size = view.key, view.key_size
                 record.value, record.value_size = view.value, view.value_size
@@ -141,7 +188,8 @@ def copy_current(Partition partition not None, Segment source not None, Segment 
 def relocate(Partition partition not None, Segment segment not None):
     """Tell the index where the records of a segment are now."""
     cdef frame_view view
-    cdef striate_keyindex *index
+    cdef seen_view views[SEEN_VIEWS]
+    cdef seen_view *seen
     cdef striate_key key
     cdef striate_stripe *stripe
     cdef striate_spot spot
@@ -149,53 +197,47 @@ def relocate(Partition partition not None, Segment segment not None):
     cdef int64_t verified = 0
     cdef uint32_t number = 0
     cdef uint32_t flags = 0
+    memset(views, 0, sizeof(views))
     with nogil:
         while position < segment.store.written:
             if read_next_frame(segment.store, position, &verified, &view) != 0:
                 break
             if view_extension(&view, &number, &flags) and view.key != NULL and number != 0:
-                index = partition.index_of(number)
-                if index != NULL:
+                seen = view_of(partition, views, number)
+                spot.version = segment.base_offset + view.relative_offset + 1
+                spot.position = <uint32_t>(position // UNIT_BYTES)
+                if seen.index != NULL:
                     key.bytes, key.size, key.space = view.key, view.key_size, 0
-                    key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
-                    spot.version = segment.base_offset + view.relative_offset + 1
-                    spot.position = <uint32_t>(position // UNIT_BYTES)
-                    stripe = striate_lock(index.latest, striate_table_stripe_of(index.latest, key.hash))
-                    striate_keyindex_move(index, &key, spot)
+                    key.hash = striate_table_hash(seen.index.latest, key.bytes, key.size, 0)
+                    stripe = striate_lock(seen.index.latest, striate_table_stripe_of(seen.index.latest, key.hash))
+                    striate_keyindex_move(seen.index, &key, spot)
                     striate_unlock(stripe)
+                elif seen.stream != NULL and flags & 0xFF == STRIATE_ENTRY:
+                    striate_take_lock(&seen.stream.lock)
+                    striate_stream_move(seen.stream, spot.version, spot.position)
+                    striate_give_lock(&seen.stream.lock)
             position += view.size_bytes
 
 
 def count_current(Partition partition not None, Segment segment not None, uint32_t samples):
     """Of some records of a sealed segment, evenly spread: ``(how many may still count, how many were looked at)``."""
     cdef frame_view view
-    cdef striate_keyindex *index
-    cdef int64_t now = partition.now_ns()
-    cdef int64_t deadline, slot
-    cdef uint32_t ahead
-    cdef uint32_t number = 0
-    cdef uint32_t flags = 0
+    cdef question asked
+    cdef int64_t slot
     cdef uint32_t current = 0
     cdef uint32_t looked = 0
     cdef uint32_t at
+    memset(&asked, 0, sizeof(asked))
+    asked.now, asked.durable, asked.first = partition.now_ns(), partition.durable(), True
     segment.check_index()
     if segment.index is None or segment.index.count == 0:
         return 0, 0
     with nogil:
         for at in range(samples):
             slot = segment.index.count * <int64_t>at // samples
-            if segment.store.read(<int64_t>segment.index.pairs[2 * slot + 1] * UNIT_BYTES, &view) != 0:
-                continue
-            looked += 1
-            index = NULL
-            if view_extension(&view, &number, &flags) and view.key != NULL and number != 0:
-                index = partition.index_of(number)
-            if index == NULL:
-                current += 1
-                continue
-            deadline = deadline_of(&view, flags, &ahead)
-            current += is_current(partition, index, &view, segment.base_offset + view.relative_offset + 1, deadline,
-                                  now, True)
+            if segment.store.read(<int64_t>segment.index.pairs[2 * slot + 1] * UNIT_BYTES, &view) == 0:
+                looked += 1
+                current += counts(partition, &asked, &view, segment.base_offset + view.relative_offset + 1)
     return current, looked
 
 
@@ -205,48 +247,3 @@ def begins_with_view(Segment segment not None):
     cdef uint32_t number = 0
     cdef uint32_t flags = 0
     return segment.store.read(STORE_HEADER_BYTES, &view) == 0 and view_extension(&view, &number, &flags)
-
-
-# ---------------------------------------------------------------- hints
-
-def dump_entries(View view not None, uint64_t cursor):
-    """Some entries of an index, as bytes: ``(next cursor, bytes)``; begin with 0, which it is again at the end."""
-    cdef striate_keywalk walk
-    memset(&walk, 0, sizeof(walk))
-    walk.index, walk.cursor = view.index, cursor
-    walk.prefix, walk.durable = b"", 0xFFFFFFFFFFFFFFFF
-    walk.now = view.partition.now_ns()
-    with nogil:
-        striate_keywalk_next(&walk)
-    try:
-        if walk.no_memory:
-            raise MemoryError
-        return walk.cursor, PyBytes_FromStringAndSize(walk.found, walk.size)
-    finally:
-        free(walk.found)
-
-
-def load_entries(View view not None, bytes entries not None):
-    """Take entries that :func:`dump_entries` gave into an index; whether they were whole."""
-    cdef const char *at = PyBytes_AS_STRING(entries)
-    cdef const char *end = at + PyBytes_GET_SIZE(entries)
-    cdef striate_key key
-    cdef striate_spot spot
-    cdef int64_t deadline
-    cdef int64_t now = view.partition.now_ns()
-    cdef int status = 0
-    with nogil:
-        while end - at >= ENTRY_BYTES and status == 0:
-            memcpy(&key.size, at, 4)
-            memcpy(&spot.position, at + 4, 4)
-            memcpy(&spot.version, at + 8, 8)
-            memcpy(&deadline, at + 16, 8)
-            if key.size > 65535 or end - at < ENTRY_BYTES + <int64_t>key.size or spot.version == 0:
-                break
-            key.bytes, key.space = at + ENTRY_BYTES, 0
-            key.hash = striate_table_hash(view.index.latest, key.bytes, key.size, 0)
-            status = striate_keyindex_load(view.index, &key, spot, deadline if deadline > 0 else STRIATE_NEVER, now)
-            at += ENTRY_BYTES + key.size
-    if status != 0:
-        raise MemoryError
-    return at == end

@@ -13,8 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests' helpers
 
-from .check import BrokenPromiseError, check
+from .check import check
 from .explore import Explorer, Tally, Task, parse_replay, run_task
+from .state import BrokenPromiseError
 from .workloads import WORKLOADS
 
 _PER_TASK = 3000

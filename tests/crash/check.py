@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from glob import glob
 
 from striate._native.simulation import SimulatedDisk
 from striate.errors import LogNotFoundError, NotALogError, StriateError
 from striate.storage.check import repair
 
-from .contents import Contents, Expectation
+from .contents import Contents
+from .database_check import judge_database
+from .database_driver import DatabaseDriver
 from .driver import Driver, Trace, observe
 from .model import DiskModel, Image
 from .recording import scratch
+from .state import BrokenPromiseError, CrashState
 
 _LIVE_BYTES, _LIVE_INODE = 256, 24
-
-
-class BrokenPromiseError(AssertionError):
-    """The log broke a promise."""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashState:
-    """One thing to recover from."""
-
-    trace: Trace
-    image: Image
-    model: DiskModel
-    expectation: Expectation
-    killed: bool
-    peek: bool = False  # look at the log as a reader first
 
 
 def check(state: CrashState, *, record: bool = False) -> Trace | None:
@@ -45,22 +32,19 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
     """
     with scratch() as root:
         state.image.write(root)
-        _keep_inode(f"{root}/log/live")
+        _keep_inodes(root)
         disk = SimulatedDisk()
         disk.recording = record
         disk.defer_seals(state.trace.deferred)
-        driver = Driver(root, disk, state.trace.options, Contents(), state.trace.log_class)
+        trace = state.trace
+        driver = trace.of(root, disk, trace.options, trace.start[0], trace.log_class)
         driver.clock.now += 10**9
         driver.serial = 10**6
         try:
-            if state.peek:
-                _check_reader(state)
-            if state.expectation.rotten:
-                repair(driver.path, disk)
-                disk.note("repaired")
-            _recover(driver, state)
-            _use(driver)
-            _check_snapshots(root, state)
+            if isinstance(driver, DatabaseDriver):
+                judge_database(driver, state)
+            else:
+                _judge_log(driver, state)
         except BrokenPromiseError:
             raise
         except (StriateError, AssertionError, ValueError, LookupError, TypeError) as error:
@@ -71,7 +55,6 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
         if not record:
             return None
         model = state.model.clone(root) if state.killed else DiskModel(root, state.image)
-        trace = state.trace
         start = state.expectation.after_crash(killed=state.killed)
         return Trace(
             trace.name,
@@ -81,6 +64,7 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
             start,
             trace.options,
             trace.log_class,
+            trace.of,
             trace.deferred,
             state.expectation.snapshots,
             state.expectation.copying,
@@ -88,12 +72,25 @@ def check(state: CrashState, *, record: bool = False) -> Trace | None:
         )
 
 
-def _keep_inode(path: str) -> None:
+def _keep_inodes(root: str) -> None:
     """The page that writer and readers share holds the number of its inode, which a crash does not change."""
-    if os.path.exists(path) and os.path.getsize(path) >= _LIVE_BYTES:
+    for path in glob(f"{root}/**/live", recursive=True):
+        if os.path.getsize(path) < _LIVE_BYTES:
+            continue
         with open(path, "r+b") as file:
             file.seek(_LIVE_INODE)
             file.write(os.fstat(file.fileno()).st_ino.to_bytes(8, "little"))
+
+
+def _judge_log(driver: Driver, state: CrashState) -> None:
+    if state.peek:
+        _check_reader(state)
+    if state.expectation.rotten:
+        repair(driver.path, driver.disk)
+        driver.disk.note("repaired")
+    _recover(driver, state)
+    _use(driver)
+    _check_snapshots(driver.root, state)
 
 
 def _recover(driver: Driver, state: CrashState) -> None:
@@ -110,7 +107,7 @@ def _check_reader(state: CrashState) -> None:
     """A reader that comes before the next writer sees the same, and changes nothing but the shared memory."""
     with scratch() as root:
         state.image.write(root)
-        _keep_inode(f"{root}/log/live")
+        _keep_inodes(root)
         _peek(root, state)
 
 

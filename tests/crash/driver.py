@@ -30,10 +30,11 @@ class Trace:
     name: str
     model: DiskModel
     operations: list[Operation]
-    states: list[Contents]
-    start: list[Contents]
+    states: list[Any]
+    start: list[Any]
     options: Options
     log_class: type[Log]
+    of: type[Recorded]  # what was driven, by its driver
     deferred: bool = False
     snapshots: dict[str, Contents] = field(default_factory=dict)
     copying: dict[str, Contents] = field(default_factory=dict)
@@ -67,22 +68,60 @@ def observe(log: Log) -> Contents:
     return Contents(lowest, end, log.durable_offset, end, rows, frozenset(range(lowest, end + 1)))
 
 
-class Driver:
-    """A log over a simulated disk, and the states it has gone through."""
+class Recorded:
+    """Something over a simulated disk, and the states it has gone through."""
 
     def __init__(
-        self, root: str, disk: SimulatedDisk, options: Options, start: Contents, log_class: type[Log] = Log
+        self, root: str, disk: SimulatedDisk, options: Options, start: Any, log_class: type[Log] = Log
     ) -> None:
         self.root = root
-        self.path = root + "/log"
         self.log_class = log_class
         self.disk = disk
         self.options = options
         self.contents = start
-        self.states: list[Contents] = []
-        self.clock = Clock()
+        self.states: list[Any] = []
         self.serial = 0
+
+    @classmethod
+    def empty(cls, options: Options) -> Any:
+        """The state of what is not there yet."""
+        raise NotImplementedError
+
+    def value(self, size: int) -> bytes:
+        """A value that no other record has."""
+        self.serial += 1
+        head = b"#%d:" % self.serial  # so that none is a part of another
+        return (head + b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[: max(size, len(head))]
+
+    def _begin(self, name: str, after: Any) -> int:
+        self.states.append(after)
+        self.disk.note("begin", name, len(self.states) - 1)
+        return len(self.states) - 1
+
+    def _end(self, name: str, after: Any) -> None:
+        self.contents = after
+        self.states.append(after)
+        self.disk.note("end", name, len(self.states) - 1)
+
+
+class Driver(Recorded):
+    """A log over a simulated disk, and the states it has gone through."""
+
+    contents: Contents
+    states: list[Contents]
+
+    def __init__(
+        self, root: str, disk: SimulatedDisk, options: Options, start: Contents, log_class: type[Log] = Log
+    ) -> None:
+        super().__init__(root, disk, options, start, log_class)
+        self.path = root + "/log"
+        self.clock = Clock()
         self._log: Log | None = None
+
+    @classmethod
+    def empty(cls, options: Options) -> Contents:
+        """A log without records."""
+        return Contents.empty(options.get("initial_offset", 0))
 
     @property
     def log(self) -> Log:
@@ -94,22 +133,6 @@ class Driver:
     def closed(self) -> bool:
         """Whether no log is open."""
         return self._log is None or self._log.closed
-
-    def value(self, size: int) -> bytes:
-        """A value that no other record has."""
-        self.serial += 1
-        head = b"#%d:" % self.serial  # so that none is a part of another
-        return (head + b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[: max(size, len(head))]
-
-    def _begin(self, name: str, after: Contents) -> int:
-        self.states.append(after)
-        self.disk.note("begin", name, len(self.states) - 1)
-        return len(self.states) - 1
-
-    def _end(self, name: str, after: Contents) -> None:
-        self.contents = after
-        self.states.append(after)
-        self.disk.note("end", name, len(self.states) - 1)
 
     def _durable(self) -> int:
         durable = self.log.durable_offset

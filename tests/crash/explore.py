@@ -9,11 +9,12 @@ from random import Random
 
 from striate.storage.log import Log
 
-from .check import BrokenPromiseError, CrashState, check
+from .check import check
 from .contents import Expectation
-from .driver import Trace
+from .driver import Driver, Trace
 from .model import DiskModel
 from .recording import record
+from .state import BrokenPromiseError, CrashState
 from .variants import KILLED_TORN, is_kill, make_image
 
 Path = tuple[tuple[int, int], ...]  # (moment, variant) of the crash, then of the crash during its recovery, …
@@ -57,6 +58,7 @@ def moments(trace: Trace) -> Iterator[tuple[int, DiskModel, Expectation]]:
             changed = False
         if operation[0] == "note":
             expectation.follow(operation, trace.states)
+            model.serial += operation[1] == "end"  # the last store was done whole: no kill tears it
         elif model.apply(operation):
             changed = True
     if changed:
@@ -73,7 +75,8 @@ def _seed(name: str, seed: int, path: Path) -> int:
 def _state(trace: Trace, model: DiskModel, expectation: Expectation, variant: int, seed: int, path: Path) -> CrashState:
     moment = path[-1][0]
     image = make_image(model, variant, _seed(trace.name, seed, (*path[:-1], (moment, 0))))
-    peek = trace.log_class is Log and not expectation.rotten and (moment + variant) % 5 == 0
+    reads = trace.of is Driver and trace.log_class is Log and not expectation.rotten
+    peek = reads and (moment + variant) % 5 == 0
     return CrashState(trace, image, model, expectation, is_kill(variant), peek)
 
 
@@ -111,13 +114,16 @@ class Explorer:
         """Check so many new states, at moments drawn from the whole trace."""
         random = Random(_seed(self.name, self.seed, ()))
         steps = sum(1 for _ in moments(self.trace))
+        at_once = max(8, budget // 4)
         variant = 0
         while self.tally.states < budget and variant < 50 * budget:
             for moment, model, expectation in moments(self.trace):
-                if random.random() * steps < 8 and self.tally.states < budget:
+                if random.random() * steps < at_once and self.tally.states < budget:
                     path = ((moment, variant),)
                     self._visit(_state(self.trace, model, expectation, variant, self.seed, path), path)
                     variant += 1
+                    if len(self.tally.failures) >= self.most_failures:
+                        return self.tally
         return self.tally
 
     def _visit(self, state: CrashState, path: Path) -> None:
@@ -172,11 +178,12 @@ def parse_replay(argument: str) -> tuple[str, int, Path]:
     return name, int(seed), path
 
 
-def run_task(task: Task) -> tuple[Task, Tally]:
-    """Explore a workload with a seed, for so many states."""
+def run_task(task: Task, *, sample: bool = False) -> tuple[Task, Tally]:
+    """Explore a workload with a seed, for so many states; `sample`: drawn from all of it, where they are few."""
     name, seed, budget = task
     try:
-        return task, Explorer(name, seed).run(budget)
+        explorer = Explorer(name, seed)
+        return task, explorer.run_sample(budget) if sample else explorer.run(budget)
     except Exception as error:
         error.add_note(f"in workload {name} with seed {seed}")
         raise

@@ -13,7 +13,7 @@ from .driver import Driver, observe
 from .registry import workload
 from .rewriting import any_step
 
-_OPERATIONS = "open size allocate truncate map read write sync sync_directory rename unlink".split()
+OPERATIONS = "open size allocate truncate map read write sync sync_directory rename unlink".split()
 
 
 def _under_way(driver: Driver) -> tuple[str, Contents]:
@@ -81,7 +81,7 @@ def _go_on(driver: Driver, error: DiskError, operation: str, after: Contents) ->
 def attempt(driver: Driver, random: Random, step: Callable[[Driver, Random], None]) -> None:
     """Do something while a call fails, and go on whatever becomes of it."""
     number = random.choice((errno.EIO, errno.ENOSPC))
-    driver.disk.fail(random.choice(_OPERATIONS), random.randrange(1, 6), number, forever=random.random() < 0.2)
+    driver.disk.fail(random.choice(OPERATIONS), random.randrange(1, 6), number, forever=random.random() < 0.2)
     try:
         step(driver, random)
     except DiskError as error:

@@ -288,6 +288,8 @@ class DiskModel:
             inode.durable.apply(piece)
 
     def _on_sync_directory(self, path: str) -> None:
+        if self.prefix.startswith(path + "/") and path + "/" != self.prefix:
+            return  # of the name of what all this is in
         number = ROOT
         if path + "/" != self.prefix:
             directory, name = self._find(self._relative(path))

@@ -14,8 +14,7 @@ from random import Random
 from striate._native.simulation import SimulatedDisk
 from striate.storage.log import Log
 
-from .contents import Contents
-from .driver import Driver, Trace
+from .driver import Trace
 from .model import DiskModel, Image
 from .workloads import TOY, WORKLOADS
 
@@ -44,7 +43,7 @@ def record(name: str, seed: int = 0, log_class: type[Log] = Log) -> Trace:
         Path(root).mkdir()
         disk = SimulatedDisk()
         disk.defer_seals(work.deferred)
-        driver = Driver(root, disk, work.options, Contents.empty(work.options.get("initial_offset", 0)), log_class)
+        driver = work.of(root, disk, work.options, work.of.empty(work.options), log_class)
         start = driver.contents
         work.program(driver, Random(zlib.crc32(name.encode()) + seed))
         trace = Trace(
@@ -55,6 +54,7 @@ def record(name: str, seed: int = 0, log_class: type[Log] = Log) -> Trace:
             [start],
             driver.options,
             log_class,
+            work.of,
             work.deferred,
         )
         check_replay(trace, root)
@@ -71,8 +71,9 @@ def check_replay(trace: Trace, root: str) -> None:
     seen = Image.read(root)
     wanted = model.running()
     for files in (seen.files, wanted.files):
-        files.pop("log/live", None)  # shared memory
-        files.pop("log/lock", None)  # the process id, for an error message only
+        # Shared memory, and the process id, which is for an error message only.
+        for name in [name for name in files if name.endswith(("/live", "/lock"))]:
+            del files[name]
     assert seen.directories == wanted.directories
     for path in sorted(seen.files.keys() | wanted.files.keys()):
         assert seen.files.get(path) == wanted.files.get(path), f"{path} was changed behind the io_table's back"

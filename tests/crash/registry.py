@@ -7,44 +7,45 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from .driver import Driver, Options
+from .driver import Driver, Options, Recorded
 
 SEGMENT_BYTES = 4096
-Program = Callable[[Driver, Random], None]
+Program = Callable[[Any, Random], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A program and the options of the log it drives."""
+    """A program, the options of the log or database it drives, and by what driver."""
 
     name: str
     program: Program
     options: Options = field(default_factory=dict)
+    of: type[Recorded] = Driver
     deferred: bool = False  # full segments are sealed by the next sync and not at once
 
 
 WORKLOADS: dict[str, Workload] = {}
 
 
-def enter(name: str, program: Program, **options: Any) -> None:
+def enter(name: str, program: Program, of: type[Recorded], **options: Any) -> None:
     """Put a program into the table; at process durability also with seals that come later.
 
     There another thread seals full segments, so several may be unsealed when the power fails.
     """
     assert name not in WORKLOADS, f"two workloads are called {name}"
-    WORKLOADS[name] = Workload(name, program, options)
+    WORKLOADS[name] = Workload(name, program, options, of)
     if options["durability"] == "process":
-        WORKLOADS[f"{name}_deferred"] = Workload(f"{name}_deferred", program, options, deferred=True)
+        WORKLOADS[f"{name}_deferred"] = Workload(f"{name}_deferred", program, options, of, deferred=True)
 
 
-def workload(*, both: bool = False, **options: Any) -> Callable[[Program], Program]:
+def workload(*, both: bool = False, of: type[Recorded] = Driver, **options: Any) -> Callable[[Program], Program]:
     """Put a program into the table under its own name, and with `both` under process_… at that durability."""
 
     def decorate(program: Program) -> Program:
         whole = {"segment_bytes": SEGMENT_BYTES, "durability": "power", **options}
-        enter(program.__name__, program, **whole)
+        enter(program.__name__, program, of, **whole)
         if both:
-            enter(f"process_{program.__name__}", program, **{**whole, "durability": "process"})
+            enter(f"process_{program.__name__}", program, of, **{**whole, "durability": "process"})
         return program
 
     return decorate

@@ -9,12 +9,12 @@ from striate._native.simulation import SimulatedDisk
 from striate.errors import CorruptError, OffsetOutOfRangeError, UnknownVersionError
 from striate.storage.log import Log
 
-from .check import BrokenPromiseError, CrashState
 from .contents import Row
 from .driver import Trace
 from .explore import moments
 from .model import Image
 from .recording import scratch
+from .state import BrokenPromiseError, CrashState
 
 
 def flip_bit(image: Image, random: Random) -> tuple[Image, str]:

@@ -1,14 +1,14 @@
-"""What is done to the log before the power fails: short programs over tiny segments, each with a seed."""
+"""What is done to a log or a database before the power fails: short programs over tiny segments, each with a seed."""
 
 from __future__ import annotations
 
 from random import Random
 
-from . import appending, faulty, rewriting
+from . import appending, database_workloads, faulty, rewriting, stream_workloads
 from .driver import Driver
 from .registry import SEGMENT_BYTES, WORKLOADS, Workload
 
-__all__ = ["TOY", "WORKLOADS", "appending", "faulty", "rewriting"]
+__all__ = ["TOY", "WORKLOADS", "appending", "database_workloads", "faulty", "rewriting", "stream_workloads"]
 
 
 def _toy(driver: Driver, random: Random) -> None:

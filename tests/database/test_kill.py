@@ -1,20 +1,32 @@
-"""SIGKILL in the middle of transactions, over and over in one directory; the oracle is in this process."""
+"""SIGKILL in the middle of transactions, over and over in one directory; the oracle is in this process.
+
+Money is moved, and its journal must explain the balances; lists are appended to and read, and the history must be
+serializable from the first child to the last. In threads and in tasks; compaction runs all the time, and the next child
+finds hints, or what the last one left.
+"""
 
 from __future__ import annotations
 
 import os
 import random
 import select
+import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import transfers
+from support import appends, pipeline, transfers
 from support.child import DEADLINE_S, TESTS
 
-KILLS = 75  # of each of the four; 300 in all
+import striate
+from striate import history
+
+KILLS = 38  # of each of the eight; 304 in all
+PIPELINE_KILLS = 30  # of each of the two
+WORKERS = 4
 
 
 def hear_until(process: subprocess.Popen[bytes], heard: bytearray, end: float, word: bytes) -> None:
@@ -28,13 +40,13 @@ def hear_until(process: subprocess.Popen[bytes], heard: bytearray, end: float, w
             heard += data
 
 
-def killed(path: Path, seed: str, durability: str, thread_count: int, chance: random.Random) -> bytes:
+def killed(chance: random.Random, module: str, *arguments: object) -> bytes:
     """Run a child until a random moment; what it said before it was killed."""
-    command = [sys.executable, "-m", "support.transfers", str(path), seed, durability, str(thread_count)]
+    command = [sys.executable, "-m", f"support.{module}", *map(str, arguments)]
     environment = dict(os.environ, PYTHONPATH=str(TESTS), PYTHONFAULTHANDLER="1")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     heard = bytearray()
-    word, longest_s = chance.choice([(b"opening", 0.006), (b"open\n", 0.004), (b"open\n", 0.05), (b"open\n", 0.3)])
+    word, longest_s = chance.choice([(b"opening", 0.006), (b"open\n", 0.004), (b"open\n", 0.05), (b"open\n", 0.2)])
     hear_until(process, heard, time.monotonic() + DEADLINE_S, word)
     hear_until(process, heard, time.monotonic() + chance.uniform(0, longest_s), b"\0")
     process.kill()
@@ -44,33 +56,116 @@ def killed(path: Path, seed: str, durability: str, thread_count: int, chance: ra
     return bytes(heard)
 
 
-def kill_again_and_again(path: Path, durability: str, thread_count: int, kills: int) -> int:
+def looked_at(path: Path, chance: random.Random) -> Path:
+    """Where to look what a kill has left: there, closed in order and with hints afterwards, or at a copy; then the next
+    child meets it as it is."""
+    if chance.random() < 0.5 or not path.exists():
+        return path
+    copy = path.with_name("copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(path, copy)
+    return copy
+
+
+def check_compaction(path: Path, durability: str) -> None:
+    """The children have compacted."""
+    with striate.open(path, durability, **appends.OPTIONS) as db:
+        assert db.log.stats().records < db.log.next_offset, "compaction has dropped nothing"
+
+
+# ---------------------------------------------------------------- money
+
+
+def move_money(path: Path, durability: str, style: str, kills: int) -> int:
+    """How many transfers were made and found again."""
     done: dict[bytes, int] = {}
-    seed_base = f"{durability}-{thread_count}"
-    chance = random.Random(seed_base)
-    transfers_done = 0
+    chance = random.Random(f"{durability} {style}")
+    transfers_done = with_hints = 0
     for cycle in range(kills):
-        seed = f"{seed_base}-{cycle}"
-        heard = killed(path, seed, durability, thread_count, chance)
-        for thread in range(thread_count):
-            done[b"%s %d" % (seed.encode(), thread)] = 0
+        with_hints += (path / "hints").exists()
+        seed = f"{style}-{cycle}"
+        heard = killed(chance, "transfers", path, seed, durability, style, WORKERS)
+        for worker in range(WORKERS):
+            done[b"%s %d" % (seed.encode(), worker)] = 0
         for line in heard.split(b"\n")[:-1]:
             if line.startswith(b"done "):
-                _, thread_number, step = line.split()
-                done[b"%s %s" % (seed.encode(), thread_number)] = int(step) + 1
+                _, number, step = line.split()
+                done[b"%s %s" % (seed.encode(), number)] = int(step) + 1
                 transfers_done += 1
-        found = transfers.check(path, durability, done)
+        found = transfers.check(looked_at(path, chance), durability, done)
         done = {own: found.get(own, 0) for own in done}
+    assert with_hints > kills / 8 - 1
     return transfers_done
 
 
-@pytest.mark.parametrize("thread_count", [1, 4])
-def test_a_few_kills(tmp_path: Path, durability: str, thread_count: int) -> None:
-    kill_again_and_again(tmp_path / "db", durability, thread_count, 3)
+def kill_the_pipeline(path: Path, durability: str, kills: int) -> int:
+    chance = random.Random(f"pipeline {durability}")
+    done = 0
+    for cycle in range(kills):
+        heard = killed(chance, "pipeline", path, f"pipeline {durability} {cycle}", durability, 3)
+        said = [int(line.split()[1]) for line in heard.split(b"\n")[:-1] if line.startswith(b"done ")]
+        done = pipeline.check(path, durability, max([done, *said]))
+    return done
+
+
+def test_a_few_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
+    kill_the_pipeline(tmp_path / "db", durability, 4)
 
 
 @pytest.mark.kill
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("thread_count", [1, 4])
-def test_kills(tmp_path: Path, durability: str, thread_count: int) -> None:
-    assert kill_again_and_again(tmp_path / "db", durability, thread_count, KILLS) > KILLS
+def test_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
+    assert kill_the_pipeline(tmp_path / "db", durability, PIPELINE_KILLS) > PIPELINE_KILLS
+
+
+@pytest.mark.parametrize("style", ["threads", "tasks"])
+def test_a_few_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
+    move_money(tmp_path / "db", durability, style, 2)
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("style", ["threads", "tasks"])
+def test_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
+    assert move_money(tmp_path / "db", durability, style, KILLS) > KILLS
+    check_compaction(tmp_path / "db", durability)
+
+
+# ---------------------------------------------------------------- lists
+
+
+def append(path: Path, durability: str, style: str, kills: int) -> Counter[str]:
+    """How the transactions ended that were found serializable."""
+    chance = random.Random(f"{durability} {style}")
+    file = path.with_name("history.jsonl")
+    met: set[str] = set()
+    with_hints = 0
+    for cycle in range(kills):
+        with_hints += (path / "hints").exists()
+        killed(chance, "appends", path, f"{style}-{cycle}", durability, style, WORKERS, file)
+        keys = set(appends.keys_of(history.load(file)))
+        with striate.open(looked_at(path, chance), durability, **appends.OPTIONS) as db:
+            # Those of this child, and some of those before.
+            appends.read_all(db, file, sorted(keys - met) + chance.sample(sorted(met), min(len(met), 5)))
+        met = keys
+    with striate.open(path, durability, **appends.OPTIONS) as db:
+        appends.read_all(db, file, sorted(met))
+    made = history.load(file)
+    report = history.check(made)
+    assert report.valid, str(report)
+    assert with_hints > kills / 8 - 1
+    return Counter(one.outcome for one in made)
+
+
+@pytest.mark.parametrize("style", ["threads", "tasks"])
+def test_a_few_kills_while_lists_grow(tmp_path: Path, durability: str, style: str) -> None:
+    append(tmp_path / "db", durability, style, 2)
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("style", ["threads", "tasks"])
+def test_kills_while_lists_grow(tmp_path: Path, durability: str, style: str) -> None:
+    outcomes = append(tmp_path / "db", durability, style, KILLS)
+    assert outcomes["ok"] > 5 * KILLS and outcomes["unknown"] > KILLS / 4, "the kills met transactions under way"
+    check_compaction(tmp_path / "db", durability)

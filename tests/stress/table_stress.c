@@ -32,7 +32,7 @@ static uint64_t next_random(uint64_t *state) {
 static void make_key(uint64_t number, char text[24], striate_key *key) {
     key->bytes = text;
     key->size = (uint32_t)snprintf(text, 24, "key %u", (unsigned)number);
-    key->space = 0;
+    key->space = key->source = 0;
     key->hash = striate_table_hash(table, key->bytes, key->size, 0);
 }
 

@@ -96,6 +96,9 @@ def prepare(disk: Disk, path: str) -> None:
                 raise NotALogError(path, f"{missing} is not a directory")
             parents.append(missing)
             missing = os.path.dirname(missing)
+        above = os.path.dirname(missing)
+        if os.access(above, os.W_OK):
+            disk.sync_directory(above)  # whoever made what is there may have been killed before doing so
         for parent in reversed(parents):
             disk.make_directory(parent)
             disk.sync_directory(os.path.dirname(parent))

@@ -77,6 +77,7 @@ def _copy_all(disk: Disk, sources: tuple[Segment, ...], target: str, named: Mani
         for source in sources:
             _copy_segment(disk, source, target, named.log_id, copies)
         disk.sync_directory(target)
+        disk.sync_directory(os.path.dirname(target))
         entries = tuple(SegmentEntry.of(copy) for copy in copies)
         manifest.save(disk, target, replace(named, sequence=1, entries=entries))
     except BaseException:

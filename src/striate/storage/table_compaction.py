@@ -8,11 +8,14 @@ deletion is about to be dropped.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from striate._native.segment import Segment
+from striate._native.streams import StreamCore
 from striate._native.upkeep import copy_current, count_current, relocate
 from striate.errors import StriateError
 from striate.storage import hints
@@ -44,6 +47,10 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
             runs = list(_runs(db, sources, live_below))
             if runs:
                 hints.drop(log._disk, db.path)
+                for view in db._stream_views():
+                    StreamCore(view)._save_nowait()
+                log.sync()
+            durable = log.durable_offset
             total = sum(segment.end_position for run in runs for segment in run)
             done, before, after, made = 0, sum(s.end_position for s in sources), 0, 0
             records = log._count_records(sources)
@@ -53,7 +60,7 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
                 # What was written anew here holds nothing that a later run hides, so nor do both together.
                 segments = log._segments
                 first = clean.issuperset(s.base_offset for s in segments[: segments.index(run[0])])
-                result = _rewrite(db, run, first)
+                result = _rewrite(db, run, first, durable)
                 if first:
                     clean.update(s.base_offset for s in result)
                 dropped += sum(s.record_count for s in run) - sum(s.record_count for s in result)
@@ -97,7 +104,7 @@ def _too_far(run: list[Segment], segment: Segment) -> bool:
     return segment.next_offset - run[0].base_offset >= 0xFFFFFFF0
 
 
-def _rewrite(db: Database, run: list[Segment], first: bool) -> list[Segment]:
+def _rewrite(db: Database, run: list[Segment], first: bool, durable: int) -> list[Segment]:
     """One segment in place of several; what it is for is swapped in, and the index told."""
     log = db.log
     capacity = max(log.segment_bytes, 64 + sum(segment.end_position for segment in run))
@@ -108,13 +115,16 @@ def _rewrite(db: Database, run: list[Segment], first: bool) -> list[Segment]:
         for segment in run:
             position = 0
             while position >= 0:
-                position = copy_current(db._partition, segment, copy, position, first)
-                db._pace()
+                before = position
+                position = copy_current(db._partition, segment, copy, position, first, durable)
+                _pace(db, (position if position >= 0 else segment.end_position) - before)
         copy.end_at(run[-1].next_offset)
         copy.seal_now()
         log._disk.sync_directory(log.path)
         sealed = Segment.open_sealed(log.path, SegmentEntry.of(copy), log._disk)
         made[0] = sealed
+        if not db._partition.power:
+            log.sync()  # what took the place of the records that go must not be lost after them
         with log._exclusive():
             segments = log._segments
             start = segments.index(run[0])
@@ -129,17 +139,29 @@ def _rewrite(db: Database, run: list[Segment], first: bool) -> list[Segment]:
     return [sealed]
 
 
+def _pace(db: Database, size_bytes: int) -> None:
+    """So many more bytes were read; wait if it is the background thread that reads."""
+    if db._compactor is not None and db._compactor.is_current():
+        db._compactor.pace(size_bytes)
+
+
 class Compactor:
     """The thread that compacts now and then.
 
     Args:
         interval_s: seconds between looks at the segments; it looks only when some were filled since.
+        bytes_per_s: the most it reads of segments in a second; ``None``: any number.
     """
 
-    def __init__(self, db: Database, interval_s: float) -> None:
+    def __init__(self, db: Database, interval_s: float, bytes_per_s: int | None) -> None:
         self._db = db
         self._interval_s = interval_s
+        self._bytes_per_s = bytes_per_s
+        self._goes_on_at = 0.0
         self._stopping = threading.Event()
+        self._pausing = threading.Lock()
+        self._going_on = threading.Event()
+        self._going_on.set()
         self._seen = 0
         self.error: StriateError | None = None
         self._thread = threading.Thread(target=self._work, name="striate-compaction", daemon=True)
@@ -148,21 +170,42 @@ class Compactor:
     def stop(self) -> None:
         """End the thread; what it has begun is given up or finished."""
         self._stopping.set()
+        self._going_on.set()
         self._thread.join()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it is about to end."""
-        return self._stopping.is_set()
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is begun or gone on with within the ``with`` block."""
+        with self._pausing:
+            self._going_on.clear()
+            try:
+                yield
+            finally:
+                self._going_on.set()
 
     def is_current(self) -> bool:
         """Whether it is this thread that asks."""
         return threading.current_thread() is self._thread
 
+    def pace(self, size_bytes: int) -> None:
+        """Wait so long as that many bytes may take, and while compaction is paused.
+
+        Raises:
+            StoppedError: the database is being closed.
+        """
+        if self._bytes_per_s is not None:
+            now = time.monotonic()
+            self._goes_on_at = max(self._goes_on_at, now) + size_bytes / self._bytes_per_s
+            self._stopping.wait(self._goes_on_at - now)
+        if not self._stopping.is_set():
+            self._going_on.wait()
+        if self._stopping.is_set():
+            raise StoppedError
+
     def _work(self) -> None:
         while not self._stopping.wait(self._interval_s):
             filled = len(self._db.log._segments)
-            if filled == self._seen or self._db._paused:
+            if filled == self._seen or not self._going_on.is_set():
                 continue
             try:
                 compact(self._db, LIVE_ENOUGH)
