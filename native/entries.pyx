@@ -105,14 +105,10 @@ cdef inline int64_t fill(Entries self, int64_t ttl_ns, int64_t idle_ns, striate_
         return time_of(self)
     if not self.table.timed:
         self.begin_sweeping()
-    if self.clock is not None:
-        now = self.clock()
-        options.deadline = STRIATE_NEVER if ttl_ns == STRIATE_NEVER else now + ttl_ns
-        return now
     # The coarse clock may be a tick of the kernel behind: an entry rather lives that much longer than shorter.
-    now = striate_coarse_ns()
+    now = striate_coarse_ns() if self.clock is None else self.clock()
     if ttl_ns != STRIATE_NEVER:
-        options.deadline = now + ttl_ns + COARSE_TICK_NS
+        options.deadline = now + ttl_ns + (COARSE_TICK_NS if self.clock is None else 0)
     return now
 
 
