@@ -58,7 +58,6 @@ cdef class Partition:
     cdef Segment frame_at(self, striate_spot spot, frame_view *view)
     cdef int check_usable(self) except -1
     cdef striate_keyindex *index_of(self, uint32_t number) noexcept nogil
-    cdef int64_t _pass_over(self, Segment segment, int64_t position) except -1
     cdef int take_in(self, Segment segment, int64_t *position, int64_t end, int64_t now, frame_view *met) noexcept nogil
 
 

@@ -258,6 +258,9 @@ cdef class Partition:
 
         Args:
             on_catalog: called with name and text of each catalog record. It makes the views their records belong to.
+
+        Raises:
+            CorruptRecordError: a record does not verify.
         """
         cdef Segment segment
         cdef int64_t position
@@ -290,7 +293,8 @@ cdef class Partition:
                 elif status == STATUS_NO_MEMORY:
                     raise MemoryError
                 elif status != 0:
-                    position = self._pass_over(segment, position)
+                    # What it changed nobody knows: keys would show what they were before, and nobody would be told.
+                    raise CorruptRecordError(segment.store.path, "the frame does not verify", position=position)
 
     cdef int take_in(self, Segment segment, int64_t *position, int64_t end, int64_t now,
                      frame_view *met) noexcept nogil:
@@ -335,13 +339,6 @@ cdef class Partition:
         with gil:
             view = self.views.get(number)
             return (<View>view).index if view is not None else NULL
-
-    cdef int64_t _pass_over(self, Segment segment, int64_t position) except -1:
-        # A frame that does not verify, in a log that opened as damaged: its readers get to know.
-        cdef int64_t at
-        with nogil:
-            at = segment.store.next_valid(position + UNIT_BYTES, segment.store.written)
-        return at if at >= 0 else segment.store.written
 
     # ------------------------------------------------------------ upkeep
 

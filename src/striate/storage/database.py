@@ -62,7 +62,8 @@ class Database:
 
     Raises:
         LogLockedError: another process, or this one, has it open. NotADatabaseError: the directory holds other things.
-        DamagedLogError and others as of :class:`striate.Log`.
+        DamagedLogError, CorruptRecordError: the log has lost what keys were changed to, so tables would show what they
+        were before; restore a snapshot, or give it up with ``striate log repair``. Others as of :class:`striate.Log`.
 
     Thread-safe. Not for use in a forked child.
     """
@@ -90,6 +91,8 @@ class Database:
         )
         self._partition = Partition(self._log)
         try:
+            if self._log.recovery.problems:
+                self._log._raise_damaged()
             self._catalog: dict[str, dict[str, Any]] = {}
             self._naming = threading.Lock()
             self._retrying = threading.Lock()
@@ -104,7 +107,7 @@ class Database:
                 self._on_catalog(name.encode(), json.dumps(entry).encode())
             self._loaded = start
             self._partition._take_in(start, self._on_catalog)
-            if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
+            if compaction_interval_s is not None and self._log._disk.background:
                 self._compactor = Compactor(self, compaction_interval_s)
         except BaseException:
             self._release()
