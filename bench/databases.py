@@ -19,6 +19,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import striate
+from bench import streams
 from bench.rounds import Arm, Bench, LimitCase, Pair, RatioCase, Sample
 
 _VALUE_BYTES = 100
@@ -37,10 +38,11 @@ class DatabaseSizes:
     request_count: int = 200_000
     slow_request_count: int = 10_000  # of stores that take a thousand times as long
     durable_each: int = 40  # writes of each task
+    stream_count: int = 50_000
     open_count: int = 10_000_000
 
 
-SMOKE_DATABASE_SIZES = DatabaseSizes(2_000, 1_000, 200, 3, 5_000)
+SMOKE_DATABASE_SIZES = DatabaseSizes(2_000, 1_000, 200, 3, 1_000, 5_000)
 
 
 def key_of(number: int) -> bytes:
@@ -140,7 +142,7 @@ def missing() -> list[str]:
             importlib.import_module(module)
         except ImportError as error:
             reasons.append(f"{label}: {error}")
-    return reasons
+    return reasons + streams.missing()
 
 
 class _Stage:
@@ -341,6 +343,8 @@ def cases(sizes: DatabaseSizes) -> list[RatioCase | LimitCase]:
                   (Pair(STRIATE, SQLITE, 10),)),
         RatioCase("transact", f"durable transactions on {_HOT_KEYS} keys, {_TASKS} tasks",
                   partial(_durable, True, sizes), (Pair(STRIATE, SQLITE, 5), Pair(STRIATE, LMDB, 5))),
+        RatioCase("stream", "stream append, group read, acknowledge", partial(streams.arms, sizes.stream_count),
+                  (Pair(STRIATE, streams.REDIS, 10), Pair(streams.ONE_BY_ONE, streams.REDIS))),
         LimitCase("memory", f"memory of a key beyond its bytes, {sizes.open_count:,} keys", STRIATE, "B", "B", 48,
                   partial(_memory, sizes), single=True),
         LimitCase("open", f"open {sizes.open_count:,} keys with hints", STRIATE, "s", "s", 3,

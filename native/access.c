@@ -5,6 +5,7 @@
 
 #include "changes.h"
 #include "eviction.h"
+#include "hashindex.h"
 #include "wheel.h"
 
 /* Expired entries that a write drops on its way, where there are any. */
@@ -14,8 +15,14 @@ static striate_stripe *lock_for(striate_table *table, const striate_key *key) {
     return striate_lock(table, striate_table_stripe_of(table, key->hash));
 }
 
+static striate_stripe *try_lock_for(striate_table *table, const striate_key *key) {
+    striate_stripe *stripe = &table->stripes[striate_table_stripe_of(table, key->hash)];
+
+    return striate_try_lock(&stripe->lock) ? stripe : NULL;
+}
+
 striate_entry *striate_find_alive(striate_stripe *stripe, const striate_key *key, int64_t now, striate_place *place) {
-    striate_entry *entry = striate_stripe_find(stripe, key, place);
+    striate_entry *entry = striate_index_find(stripe, key, place);
 
     if (!entry || !(entry->flags & STRIATE_TIMED) || striate_entry_end(entry) > now)
         return entry;
@@ -38,9 +45,9 @@ striate_entry *striate_access(striate_stripe *stripe, const striate_key *key, in
     return entry;
 }
 
-int striate_get(striate_table *table, const striate_key *key, int64_t now, int peek, char *buffer, uint64_t capacity,
-                striate_found *found) {
-    striate_stripe *stripe = lock_for(table, key);
+/* Gives the lock back. */
+static int get_from(striate_stripe *stripe, const striate_key *key, int64_t now, int peek, char *buffer,
+                    uint64_t capacity, striate_found *found) {
     striate_place place;
     striate_entry *entry =
         peek ? striate_find_alive(stripe, key, now, &place) : striate_access(stripe, key, now, &place);
@@ -58,9 +65,21 @@ int striate_get(striate_table *table, const striate_key *key, int64_t now, int p
     return STRIATE_DONE;
 }
 
+int striate_get(striate_table *table, const striate_key *key, int64_t now, int peek, char *buffer, uint64_t capacity,
+                striate_found *found) {
+    return get_from(lock_for(table, key), key, now, peek, buffer, capacity, found);
+}
+
+int striate_try_get(striate_table *table, const striate_key *key, int64_t now, int peek, char *buffer,
+                    uint64_t capacity, striate_found *found) {
+    striate_stripe *stripe = try_lock_for(table, key);
+
+    return stripe ? get_from(stripe, key, now, peek, buffer, capacity, found) : STRIATE_BUSY;
+}
+
 /* ---------------------------------------------------------------- writing */
 
-static void set_timer(striate_stripe *stripe, striate_entry *entry, const striate_place *place, int64_t now,
+static inline void set_timer(striate_stripe *stripe, striate_entry *entry, const striate_place *place, int64_t now,
                       const striate_options *options) {
     striate_timer *timer = striate_entry_timer(entry);
     int64_t filed_for = timer->previous ? striate_entry_end(entry) : 0;
@@ -73,7 +92,7 @@ static void set_timer(striate_stripe *stripe, striate_entry *entry, const striat
         striate_wheel_add(stripe, place->bucket->ref[place->slot]);
 }
 
-static uint8_t parts_of(const striate_options *options) {
+static inline uint8_t parts_of(const striate_options *options) {
     uint8_t idle = options->idle != STRIATE_NEVER ? STRIATE_IDLE | STRIATE_TIMED : 0;
 
     return (uint8_t)((options->flags & STRIATE_USER_FLAGS) | idle |
@@ -125,6 +144,17 @@ static int write_entry(striate_stripe *stripe, const striate_key *key, striate_p
     return STRIATE_DONE;
 }
 
+/* As write_entry where nothing changes but the value's bytes and the times. */
+static inline void overwrite(striate_stripe *stripe, striate_entry *entry, const striate_place *place,
+                             const char *value, int64_t now, const striate_options *options) {
+    memcpy(striate_entry_value(entry), value, entry->value_size);
+    if (entry->flags & STRIATE_TIMED)
+        set_timer(stripe, entry, place, now, options);
+    entry->version = ++stripe->version;
+    stripe->counts[entry->space].updates++;
+    striate_access_hit(stripe, place);
+}
+
 int striate_store(striate_stripe *stripe, const striate_key *key, const char *value, uint32_t size, int64_t now,
                   const striate_options *options, uint64_t *version) {
     striate_place place;
@@ -140,6 +170,12 @@ int striate_store(striate_stripe *stripe, const striate_key *key, const char *va
             return STRIATE_ABSENT;
         if (options->mode == STRIATE_COMPARE && entry->version != options->expected)
             return STRIATE_CHANGED;
+    }
+    if (entry && entry->value_size == size && entry->flags == parts_of(options) && !options->tag_count &&
+        !striate_is_watched(stripe->table)) {
+        overwrite(stripe, entry, &place, value, now, options);
+        *version = entry->version;
+        return STRIATE_DONE;
     }
     return write_entry(stripe, key, &place, value, size, now, options, version);
 }
@@ -166,14 +202,28 @@ int striate_set(striate_table *table, const striate_key *key, const char *value,
     }
 }
 
+int striate_try_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
+                    const striate_options *options, uint64_t *version) {
+    striate_stripe *stripe = try_lock_for(table, key);
+    int status;
+
+    if (!stripe)
+        return STRIATE_BUSY;
+    status = striate_store(stripe, key, value, size, now, options, version);
+    striate_unlock(stripe);
+    return status == STRIATE_SHORT ? STRIATE_BUSY : status;
+}
+
 int striate_delete(striate_table *table, const striate_key *key, int64_t now, uint64_t expected) {
     striate_stripe *stripe = lock_for(table, key);
     striate_place place;
     striate_entry *entry = striate_find_alive(stripe, key, now, &place);
     int status = !entry ? STRIATE_ABSENT : expected && entry->version != expected ? STRIATE_CHANGED : STRIATE_DONE;
 
-    if (status == STRIATE_DONE)
+    if (status == STRIATE_DONE) {
+        stripe->source = key->source;
         striate_stripe_remove(stripe, place, STRIATE_DELETED);
+    }
     striate_unlock(stripe);
     return status;
 }

@@ -37,6 +37,11 @@ int striate_get(striate_table *table, const striate_key *key, int64_t now, int p
                 striate_found *found);
 int striate_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
                 const striate_options *options, uint64_t *version);
+/* The same, for a caller with the GIL, which must wait for nothing: STRIATE_BUSY where that would be needed. */
+int striate_try_get(striate_table *table, const striate_key *key, int64_t now, int peek, char *buffer,
+                    uint64_t capacity, striate_found *found);
+int striate_try_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
+                    const striate_options *options, uint64_t *version);
 /* `expected` 0: whatever its version. */
 int striate_delete(striate_table *table, const striate_key *key, int64_t now, uint64_t expected);
 /* Gives an entry a new deadline and idle time; STRIATE_NEVER takes them away. */

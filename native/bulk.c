@@ -9,9 +9,12 @@
 #include "access.h"
 #include "hashindex.h"
 
-void striate_sort_items(striate_table *table, striate_item *items, uint32_t count, uint32_t *order) {
-    uint32_t starts[STRIATE_MAX_STRIPES + 1] = {0};
+#define MOST_EXPECTED_BYTES (1 << 20)
 
+void striate_sort_items(striate_table *table, striate_item *items, uint32_t count, uint32_t *order) {
+    uint32_t starts[STRIATE_MAX_STRIPES + 1];
+
+    memset(starts, 0, (table->stripe_count + 1) * sizeof *starts);
     for (uint32_t number = 0; number < count; number++) {
         striate_key *key = &items[number].key;
 
@@ -46,11 +49,13 @@ static striate_stripe *lock_run(striate_table *table, const striate_item *items,
     return stripe;
 }
 
-static int append_value(striate_output *output, striate_item *item, striate_entry *entry) {
+/* `left`: how many values may follow; they are reckoned as large as this one. */
+static int append_value(striate_output *output, striate_item *item, striate_entry *entry, uint64_t left) {
     uint64_t needed = output->size + entry->value_size;
 
     if (needed > output->capacity) {
-        uint64_t capacity = 2 * needed + 4096;
+        uint64_t expected = left * entry->value_size;
+        uint64_t capacity = 2 * needed + (expected < MOST_EXPECTED_BYTES ? expected : MOST_EXPECTED_BYTES);
         char *bytes = realloc(output->bytes, capacity);
 
         if (!bytes)
@@ -83,7 +88,7 @@ int striate_get_many(striate_table *table, striate_item *items, uint32_t count, 
 
             item->status = entry ? STRIATE_DONE : STRIATE_ABSENT;
             if (entry)
-                status = append_value(output, item, entry);
+                status = append_value(output, item, entry, count - number);
         }
         striate_unlock(stripe);
     }
@@ -92,17 +97,16 @@ int striate_get_many(striate_table *table, striate_item *items, uint32_t count, 
 
 /* Stores one item of a locked stripe; where it cannot make room alone, the lock is let go for a while. */
 static int store_item(striate_table *table, striate_stripe *stripe, striate_item *item, int64_t now,
-                      const striate_options *options) {
-    striate_options own = *options;
+                      striate_options *options) {
     uint64_t version;
     int status;
 
-    own.flags = item->flags;
-    status = striate_store(stripe, &item->key, item->value, item->size, now, &own, &version);
+    options->flags = item->flags;
+    status = striate_store(stripe, &item->key, item->value, item->size, now, options, &version);
 
     if (status == STRIATE_SHORT) {
         striate_unlock(stripe);
-        status = striate_set(table, &item->key, item->value, item->size, now, &own, &version);
+        status = striate_set(table, &item->key, item->value, item->size, now, options, &version);
         striate_lock(table, (uint32_t)(stripe - table->stripes));
     }
     item->status = (int16_t)status;
@@ -111,6 +115,7 @@ static int store_item(striate_table *table, striate_stripe *stripe, striate_item
 
 int striate_set_many(striate_table *table, striate_item *items, uint32_t count, const uint32_t *order, int64_t now,
                      const striate_options *options) {
+    striate_options own = *options;
     int first_refusal = 0;
 
     for (uint32_t start = 0, end; start < count; start = end) {
@@ -119,7 +124,7 @@ int striate_set_many(striate_table *table, striate_item *items, uint32_t count, 
         end = run_end(table, items, count, order, start);
         stripe = lock_run(table, items, order, start, end);
         for (uint32_t number = start; number < end; number++) {
-            int status = store_item(table, stripe, &items[order[number]], now, options);
+            int status = store_item(table, stripe, &items[order[number]], now, &own);
 
             if (status < 0 && first_refusal == 0)
                 first_refusal = status;
@@ -145,6 +150,7 @@ int64_t striate_delete_many(striate_table *table, striate_item *items, uint32_t 
             item->status = STRIATE_ABSENT;
             if (!striate_find_alive(stripe, &item->key, now, &place))
                 continue;
+            stripe->source = item->key.source;
             striate_stripe_remove(stripe, place, STRIATE_DELETED);
             item->status = STRIATE_DONE;
             deleted++;

@@ -1,12 +1,13 @@
 """The native half of :class:`striate.Cache`: numbers, and many keys in one call, over single entries (entries.pyx)."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from striate._native.entries cimport refuse
 from striate._native.table cimport (
     STRIATE_ADD,
+    STRIATE_BUSY,
     STRIATE_COMPARE,
     STRIATE_DONE,
     STRIATE_MAX_TAGS,
@@ -26,6 +27,15 @@ from striate.errors import InvalidTypeError, NotANumberError
 
 cdef class CacheCore(Entries):
     """See :class:`striate.Cache`."""
+
+    def _marked(self, uint16_t source):
+        """The same cache, whose changes are from another source."""
+        cdef CacheCore other = CacheCore.__new__(type(self), self.striped, space=self.space, clock=self.clock,
+                                                 encode=self.encode, decode=self.decode,
+                                                 numbers_are_digits=self.numbers_are_digits)
+        other.ttl_ns, other.idle_ns, other.compress_from = self.ttl_ns, self.idle_ns, self.compress_from
+        other.source = source
+        return other
 
     cdef int add_to(self, object key, int64_t delta, int64_t *total) except? -1:
         cdef striate_key loaded
@@ -90,35 +100,37 @@ cdef class CacheCore(Entries):
 
     # ------------------------------------------------------------ many
 
-    cdef BulkItems load_keys(self, object keys):
+    cdef BulkItems hold_keys(self, object keys):
         cdef BulkItems batch = BulkItems.__new__(BulkItems)
-        cdef uint32_t number = 0
         if isinstance(keys, (bytes, str)):
             raise InvalidTypeError("keys", "many keys", type(keys))
-        if not isinstance(keys, (list, tuple)):
-            if hasattr(keys, "__array_interface__"):
-                batch.load_array(keys, self.space)
-                return batch
-            keys = tuple(keys)
-        elif isinstance(keys, list):
-            keys = tuple(keys)  # which nobody can change while the GIL is not ours
-        batch.source = keys
-        batch.reserve(len(keys))
-        for key in <tuple>keys:
-            self.load_key(key, &batch.items[number].key)
-            number += 1
-        batch.count = number
+        if not isinstance(keys, (list, tuple)) and hasattr(keys, "__array_interface__"):
+            batch.load_array(keys, self.space, self.source)
+        else:
+            batch.hold_keys(tuple(keys))  # of a list too: nobody can change it while the GIL is not ours
         return batch
+
+    cdef int load_keys(self, BulkItems batch) except -1:
+        """Those that could not be loaded without the GIL."""
+        for number in range(batch.loaded, batch.count):
+            self.load_key(<object>batch.objects[number], &batch.items[number].key)
+        batch.loaded = batch.count
+        return 0
 
     def get_many(self, keys, default=None):
         """The values of many keys as a list in their order, ``default`` for those that are not there.
 
         ``keys`` is an iterable of keys or a numpy array of bytes or fixed-size items.
         """
-        cdef BulkItems batch = self.load_keys(keys)
+        cdef BulkItems batch = self.hold_keys(keys)
         cdef list result
         cdef uint32_t number
-        if batch.get(self.striped, self.now()) < 0:
+        cdef int64_t now = self.now()
+        cdef int status = batch.get(self.striped, self.space, self.source, now)
+        if status == STRIATE_BUSY:
+            self.load_keys(batch)
+            status = batch.get(self.striped, self.space, self.source, now)
+        if status < 0:
             raise MemoryError
         result = batch.values(default)
         if self.decode is None and self.compress_from == STRIATE_MAX_VALUE_BYTES:
@@ -131,19 +143,15 @@ cdef class CacheCore(Entries):
     cdef int load_pairs(self, BulkItems batch) except -1:
         cdef striate_item *item
         cdef uint32_t number
-        cdef object value, stored
-        for number in range(batch.count):
+        cdef object stored
+        for number in range(batch.loaded, batch.count):
             item = &batch.items[number]
             self.load_key(<object>batch.held[2 * number], &item.key)
-            value = <object>batch.held[2 * number + 1]
-            if self.encode is None and PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) < self.compress_from:
-                item.flags = 0
-                stored = value
-            else:
-                stored = self.load_value(value, &item.flags)
-                batch.exchange(2 * number + 1, stored)
+            stored = self.load_value(<object>batch.held[2 * number + 1], &item.flags)
+            batch.exchange(2 * number + 1, stored)
             item.value = PyBytes_AS_STRING(stored)
             item.size = <uint32_t>PyBytes_GET_SIZE(stored)
+        batch.loaded = batch.count
         return 0
 
     def set_many(self, items, *, ttl=None, idle=None, tags=None):
@@ -151,19 +159,23 @@ cdef class CacheCore(Entries):
         cdef BulkItems batch = BulkItems.__new__(BulkItems)
         cdef striate_options options
         cdef uint64_t tag_hashes[STRIATE_MAX_TAGS]
+        cdef Py_ssize_t value_limit = self.compress_from if self.encode is None else 0
         cdef int64_t now
         cdef int status
         batch.hold_pairs(items)
-        self.load_pairs(batch)
         now = self.fill_times(ttl, idle, &options)
         options.mode = STRIATE_SET
-        options.tag_count = 0 if tags is None else self.load_tags(tags, tag_hashes)
+        options.tag_count = self.load_tags(tags, tag_hashes)
         options.tags = tag_hashes
-        status = batch.set(self.striped, now, &options)
+        status = batch.set(self.striped, self.space, self.source, value_limit, now, &options)
+        if status == STRIATE_BUSY:
+            self.load_pairs(batch)
+            status = batch.set(self.striped, self.space, self.source, value_limit, now, &options)
         if status < 0:
             refuse(status, None)
 
     def delete_many(self, keys):
         """Drop many keys; how many there were."""
-        cdef BulkItems batch = self.load_keys(keys)
+        cdef BulkItems batch = self.hold_keys(keys)
+        self.load_keys(batch)
         return batch.delete(self.striped, self.now())

@@ -12,7 +12,7 @@ striate_change *striate_change_new(const striate_key *key, striate_entry *old, u
     if (!change)
         return NULL;
     *change = (striate_change){.key_size = key->size, .old_size = old_size, .new_size = new_size,
-                               .old_flags = old ? old->flags : 0, .space = (uint8_t)key->space};
+                               .old_flags = old ? old->flags : 0, .space = (uint8_t)key->space, .source = key->source};
     memcpy(change->bytes, key->bytes, key->size);
     if (old)
         memcpy(change->bytes + key->size, striate_entry_value(old), old_size);
@@ -58,6 +58,11 @@ striate_change *striate_table_take_changes(striate_table *table, int64_t *lost) 
     table->change_count = table->change_lost = 0;
     pthread_mutex_unlock(&table->change_lock);
     return changes;
+}
+
+void striate_table_wake_listeners(striate_table *table) {
+    striate_fetch_add_u32(&table->change_word, 1);
+    striate_futex_wake_all(&table->change_word);
 }
 
 int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns) {

@@ -17,6 +17,8 @@ void striate_change_publish(striate_table *table, striate_change *change, int ki
 void striate_table_report(striate_table *table, int64_t limit);
 /* What changed since the last call, oldest first, each the caller's to free(); `*lost`: how many more it were. */
 striate_change *striate_table_take_changes(striate_table *table, int64_t *lost);
+/* Ends the sleep of all who wait for changes. */
+void striate_table_wake_listeners(striate_table *table);
 /* Sleeps until the change word is no longer `seen`: 0, -ETIMEDOUT, -EINTR. timeout_ns < 0: for ever. */
 int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns);
 

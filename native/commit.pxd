@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 from striate._native.durable cimport TableCore
 from striate._native.frame cimport record_input
 from striate._native.keyindex cimport striate_edit
-from striate._native.partition cimport Partition
+from striate._native.partition cimport Partition, work
 
 
 cdef class Commit:
@@ -16,6 +16,11 @@ cdef class Commit:
     cdef list held                    # keys and values the pointers lead into
     cdef list watched_tables
     cdef list watched_changes
+    cdef list edited                  # for each edit: (stream, entry or None, group or None, what pointers lead into)
+    cdef list watched_streams         # (stream, changes)
     cdef int64_t count, record_count, capacity
 
     cdef striate_edit *new_change(self, TableCore table, object key, int condition, uint64_t expected) except NULL
+    cdef int load_edits(self, work *job) except -1
+    cdef object load_streams(self, work *job)
+    cdef object refused(self, int status, const work *job)

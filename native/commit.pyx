@@ -1,10 +1,10 @@
-"""Commits of several changes, of any tables, as one transaction (partition.pxd says how they are made)."""
+"""Commits of several changes, of any tables and streams, as one transaction (partition.pxd says how they are made)."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from striate._native.durable cimport load_key
 from striate._native.frame cimport HAS_VIEW, KIND_TOMBSTONE, KIND_VALUE
@@ -16,18 +16,41 @@ from striate._native.keyindex cimport (
     striate_hold,
     striate_hold_of,
 )
-from striate._native.partition cimport VIEW_EXTENSION_BYTES, View, watched, work
+from striate._native.partition cimport (
+    KEYED_ENTRY,
+    VIEW_EXTENSION_BYTES,
+    StreamView,
+    View,
+    watched,
+    watched_stream,
+    work,
+)
+from striate._native.stream cimport (
+    STRIATE_ENTRY,
+    STRIATE_GROUP,
+    STRIATE_GROUP_ABSENT,
+    STRIATE_IDS_EXHAUSTED,
+    STRIATE_TO_ACK,
+    STRIATE_TO_APPEND,
+    striate_id,
+    striate_stream,
+    striate_stream_edit,
+)
+from striate._native.streamentry cimport StreamEntry, make_id
+from striate._native.streamgroups cimport GroupCore
+from striate._native.streams cimport StreamCore, load_ids
 from striate._native.table cimport STRIATE_NEVER, striate_table_hash
 
-from striate.errors import RecordTooLargeError
+from striate.errors import GroupNotFoundError, RecordTooLargeError, StreamIdError
 
 
 cdef class Commit:
-    """Changes of any tables of a partition, and what must still hold for them. To be run once."""
+    """Changes of any tables and streams of a partition, and what must still hold for them. To be run once."""
 
     def __cinit__(self, Partition partition not None, int64_t capacity):
         self.partition, self.capacity = partition, capacity
         self.tables, self.held, self.watched_tables, self.watched_changes = [], [], [], []
+        self.edited, self.watched_streams = [], []
         self.changes = <striate_edit *>malloc(sizeof(striate_edit) * <size_t>max(capacity, 1))
         self.records = <record_input *>malloc(sizeof(record_input) * <size_t>max(capacity, 1))
         if self.changes == NULL or self.records == NULL:
@@ -82,45 +105,152 @@ cdef class Commit:
         record.value, record.value_size = PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value)
         self.record_count += 1
 
+    def append(self, StreamCore stream, StreamEntry entry, bytes stored, key=None):
+        """Append an entry to a stream; it gets its id when this is run."""
+        self.edited.append((stream, entry, None, (stream.keyed(b"" if key is None else key), stored, key is not None)))
+
+    def acknowledge(self, GroupCore group, ids):
+        """Acknowledge entries in a group, each of which must be pending."""
+        cdef int64_t count = 0
+        cdef striate_id *loaded = load_ids(ids, &count)
+        try:
+            held = PyBytes_FromStringAndSize(<const char *>loaded, sizeof(striate_id) * count)
+        finally:
+            free(loaded)
+        if count:
+            room = PyBytes_FromStringAndSize(NULL, 1 + 16 * count)
+            self.edited.append((group._core, None, group, (held, room)))
+
+    def watch_stream(self, StreamCore stream, uint64_t changes):
+        """Nothing of the stream may have changed since its ``_changes`` was this."""
+        self.watched_streams.append((stream, changes))
+
+    cdef int load_edits(self, work *job) except -1:
+        cdef StreamCore stream
+        cdef StreamEntry entry
+        cdef GroupCore group
+        cdef striate_stream_edit *edit
+        cdef record_input *record
+        for stream, entry, group, held in self.edited:
+            edit, record = &job.edits[job.edit_count], &self.records[self.record_count]
+            memset(edit, 0, sizeof(striate_stream_edit))
+            edit.stream, edit.record, edit.count = stream.stream, self.record_count, 1
+            edit.now_ms, edit.visible = job.now // 1_000_000, self.partition.visible()
+            if entry is not None:
+                full, stored, keyed = held
+                stream.set_record(record, KEYED_ENTRY if keyed else STRIATE_ENTRY)
+                edit.kind = STRIATE_TO_APPEND
+                record.key, record.key_size = PyBytes_AS_STRING(full), <uint32_t>PyBytes_GET_SIZE(full)
+                record.value, record.value_size = PyBytes_AS_STRING(stored), <uint32_t>PyBytes_GET_SIZE(stored)
+            else:
+                ids, room = held
+                stream.set_record(record, STRIATE_GROUP)
+                group.set_name(record)
+                edit.kind, edit.strict = STRIATE_TO_ACK, True
+                edit.group, edit.group_size = record.key, record.key_size
+                edit.ids = <const striate_id *>PyBytes_AS_STRING(ids)
+                edit.id_count = PyBytes_GET_SIZE(ids) // <int64_t>sizeof(striate_id)
+                edit.value, edit.value_capacity = PyBytes_AS_STRING(room), <uint32_t>PyBytes_GET_SIZE(room)
+                record.value, record.value_size = edit.value, edit.value_capacity
+            job.edit_count += 1
+            self.record_count += 1
+        return 0
+
+    cdef object load_streams(self, work *job):
+        # The streams concerned, each once and in their order; gives what must be kept.
+        cdef StreamCore stream
+        views = {stream._view for stream, *_ in self.edited} | {stream._view for stream, _ in self.watched_streams}
+        for view in sorted(views, key=_stream_number):
+            job.streams[job.stream_count] = (<StreamView>view).stream
+            job.stream_count += 1
+        for stream, changes in self.watched_streams:
+            job.stream_watches[job.stream_watch_count].stream = stream.stream
+            job.stream_watches[job.stream_watch_count].changes = changes
+            job.stream_watch_count += 1
+        return views
+
     def run(self):
-        """Commit; not yet durable. ``None``, or ``(table, key)`` of what did not hold, the key None for a whole
-        table."""
+        """Commit; not yet durable. ``None``, or ``(table or stream, key)`` of what did not hold, the key None for a
+        whole one, an id for an entry that was not pending."""
         cdef dict stripes = {}
-        cdef striate_hold *holds
-        cdef watched *watches
         cdef work job
         cdef int64_t number
+        cdef int status
         cdef TableCore table
         cdef View view
+        cdef int64_t edits = len(self.edited)
+        cdef int64_t streams = edits + len(self.watched_streams)
         for number in range(self.count):
             view = (<TableCore>self.tables[number])._view
             stripes[view] = stripes.get(view, 0) | striate_hold_of(view.index, self.changes[number].key.hash)
         for table in self.watched_tables:
             stripes[table._view] = STRIATE_HOLD_ALL
         memset(&job, 0, sizeof(job))
-        holds = <striate_hold *>malloc(sizeof(striate_hold) * <size_t>max(len(stripes), 1))
-        watches = <watched *>malloc(sizeof(watched) * <size_t>max(len(self.watched_tables), 1))
         try:
-            if holds == NULL or watches == NULL:
+            job.holds = <striate_hold *>malloc(sizeof(striate_hold) * <size_t>max(len(stripes), 1))
+            job.watches = <watched *>malloc(sizeof(watched) * <size_t>max(len(self.watched_tables), 1))
+            job.edits = <striate_stream_edit *>malloc(sizeof(striate_stream_edit) * <size_t>max(edits, 1))
+            job.streams = <striate_stream **>malloc(sizeof(void *) * <size_t>max(streams, 1))
+            job.stream_watches = <watched_stream *>malloc(sizeof(watched_stream) * <size_t>max(streams, 1))
+            job.positions = <uint32_t *>malloc(sizeof(uint32_t) * <size_t>max(self.capacity, 1))
+            if job.holds == NULL or job.watches == NULL or job.edits == NULL or job.streams == NULL \
+                    or job.stream_watches == NULL or job.positions == NULL:
                 raise MemoryError
             for view in sorted(stripes, key=_number):
-                holds[job.hold_count].index, holds[job.hold_count].stripes = view.index, stripes[view]
+                job.holds[job.hold_count].index, job.holds[job.hold_count].stripes = view.index, stripes[view]
                 job.hold_count += 1
             for table, changes in zip(self.watched_tables, self.watched_changes):
-                watches[job.watch_count].index, watches[job.watch_count].changes = table.index, changes
+                job.watches[job.watch_count].index, job.watches[job.watch_count].changes = table.index, changes
                 job.watch_count += 1
-            job.holds, job.watches = holds, watches
+            job.now = self.partition.now_ns()
+            if streams:
+                self.load_edits(&job)
+                self.load_streams(&job)
             job.changes, job.change_count = self.changes, self.count
             job.records, job.record_count = self.records, self.record_count
-            job.now = self.partition.now_ns()
-            if self.partition.commit(&job) == 0:
-                return None
+            status = self.partition.commit(&job)
+            if status != 0:
+                return self.refused(status, &job)
+            self.settle()
         finally:
-            free(holds)
-            free(watches)
-        if job.failed >= self.count:
-            return self.watched_tables[job.failed - self.count], None
-        return self.tables[job.failed], self.changes[job.failed].key.bytes[:self.changes[job.failed].key.size]
+            free(job.holds)
+            free(job.watches)
+            free(job.edits)
+            free(job.streams)
+            free(job.stream_watches)
+            free(job.positions)
+
+    def settle(self):
+        """Give the entries their ids."""
+        cdef StreamEntry entry
+        for _, entry, _, held in self.edited:
+            if entry is not None:
+                memcpy(&entry.id_, PyBytes_AS_STRING(held[0]), sizeof(striate_id))
+                memcpy(&entry.number, PyBytes_AS_STRING(held[0]) + sizeof(striate_id), 8)
+                entry.settled = True
+
+    cdef object refused(self, int status, const work *job):
+        cdef int64_t failed = job.failed
+        cdef GroupCore group
+        if failed < self.count:
+            return self.tables[failed], self.changes[failed].key.bytes[:self.changes[failed].key.size]
+        failed -= self.count
+        if failed < job.watch_count:
+            return self.watched_tables[failed], None
+        failed -= job.watch_count
+        if failed < job.stream_watch_count:
+            return self.watched_streams[failed][0], None
+        failed -= job.stream_watch_count
+        stream, _, group, _ = self.edited[failed]
+        if status == STRIATE_GROUP_ABSENT:
+            raise GroupNotFoundError(self.partition.log.path, group.name)
+        if status == STRIATE_IDS_EXHAUSTED:
+            raise StreamIdError(self.partition.log.path, None, str(stream._figures()[0]))
+        return stream, str(make_id(job.edits[failed].id)).encode()
+
+
+def _stream_number(StreamView view):
+    return view.number
 
 
 def _number(View view):

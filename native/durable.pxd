@@ -16,7 +16,7 @@ cdef class TableCore:
     cdef object encode, decode        # to and from bytes; None: values are bytes
 
     # Where the key's record is, for readers or for a transaction.
-    cdef striate_spot look_up(self, const striate_key *key, bint latest) except *
+    cdef int look_up(self, const striate_key *key, bint latest, striate_spot *spot) except -1
     # Its frame when it is there and has not expired, else None.
     cdef Segment find(self, const striate_key *key, bint latest, striate_spot *spot, frame_view *view,
                       uint32_t *ahead)

@@ -4,14 +4,14 @@ What may not live here: the index and its locks (keyindex.c), commits (partition
 (durablebulk.pyx).
 """
 
-from cpython.buffer cimport PyObject_CheckBuffer
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport HAS_VIEW, KIND_TOMBSTONE, KIND_VALUE, MAX_KEY_BYTES
-from striate._native.inputs cimport MAX_RECORD_BYTES
+from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored
 from striate._native.keyindex cimport (
     STRIATE_MUST_BE_ABSENT,
     STRIATE_MUST_BE_PRESENT,
@@ -20,21 +20,13 @@ from striate._native.keyindex cimport (
     striate_edit,
     striate_hold,
     striate_hold_of,
-    striate_keyindex_latest,
-    striate_keyindex_visible,
+    striate_keyindex_seek,
     striate_keyindex_wants_sweep,
-    striate_try_stripe,
 )
 from striate._native.mapping cimport Window
 from striate._native.partition cimport VIEW_EXTENSION_BYTES, deadline_of, view_extension, work
-from striate._native.table cimport (
-    STRIATE_NEVER,
-    striate_lock,
-    striate_stripe,
-    striate_table_hash,
-    striate_table_stripe_of,
-    striate_unlock,
-)
+from striate._native.single cimport write_one
+from striate._native.table cimport STRIATE_NEVER, striate_table_hash
 
 from datetime import timedelta
 
@@ -89,21 +81,16 @@ cdef class TableCore:
 
     # ------------------------------------------------------------ reading
 
-    cdef striate_spot look_up(self, const striate_key *key, bint latest) except *:
-        cdef uint32_t number = striate_table_stripe_of(self.index.latest, key.hash)
-        cdef striate_stripe *stripe = striate_try_stripe(self.index.latest, number)
-        cdef striate_spot spot
+    @cython.final
+    cdef int look_up(self, const striate_key *key, bint latest, striate_spot *spot) except -1:
+        cdef uint64_t *durable = NULL if latest else &self._partition.log.durable_next
         cdef int64_t now = self._partition.now_ns() if latest and self.index.latest.timed else 0
-        if stripe == NULL:
+        if not striate_keyindex_seek(self.index, key, durable, now, False, spot):
             with nogil:
-                stripe = striate_lock(self.index.latest, number)
-        if latest:
-            spot = striate_keyindex_latest(self.index, key, now)
-        else:
-            spot = striate_keyindex_visible(self.index, key, self._partition.durable())
-        striate_unlock(stripe)
-        return spot
+                striate_keyindex_seek(self.index, key, durable, now, True, spot)
+        return 0
 
+    @cython.final
     cdef Segment find(self, const striate_key *key, bint latest, striate_spot *spot, frame_view *view,
                       uint32_t *ahead):
         cdef Segment segment
@@ -112,7 +99,7 @@ cdef class TableCore:
         cdef uint64_t seen = 0
         cdef int _look
         for _look in range(LOOKS):
-            spot[0] = self.look_up(key, latest)
+            self.look_up(key, latest, spot)
             if spot.version == 0:
                 return None
             segment = self._partition.frame_at(spot[0], view)
@@ -251,13 +238,7 @@ cdef class TableCore:
     # ------------------------------------------------------------ writing
 
     cdef object load_value(self, object value):
-        if self.encode is not None:
-            value = self.encode(value)
-        if PyBytes_CheckExact(value):
-            return value
-        if not PyObject_CheckBuffer(value):
-            raise InvalidTypeError("value", "bytes-like (or give the table a codec)", type(value))
-        return bytes(memoryview(value))
+        return as_stored(value, self.encode)
 
     cdef int wait(self) except -1:
         if self._partition.power:
@@ -292,21 +273,25 @@ cdef class TableCore:
         cdef striate_edit change
         cdef striate_hold hold
         cdef work job
+        cdef int64_t now = 0
         cdef int status
         change.index = self.index
         change.key = key[0]
         change.key.hash = striate_table_hash(self.index.latest, key.bytes, key.size, 0)
         change.condition, change.expected = <uint8_t>condition, expected
         change.deadline, change.record = deadline, 0
-        change.removes, change.alone = record.kind == KIND_TOMBSTONE, True
+        change.removes, change.alone = record.kind == KIND_TOMBSTONE, condition != STRIATE_MUST_NOTHING
         record.key, record.key_size = key.bytes, key.size
+        if self.index.latest.timed or deadline != STRIATE_NEVER:
+            now = self._partition.now_ns()
+        if condition == STRIATE_MUST_NOTHING and write_one(self._partition, &change, record, now):
+            return <int64_t>change.after.version
         hold.index, hold.stripes = self.index, striate_hold_of(self.index, change.key.hash)
         memset(&job, 0, sizeof(job))
         job.changes, job.change_count = &change, 1
         job.holds, job.hold_count = &hold, 1
         job.records, job.record_count = record, 1
-        if self.index.latest.timed or deadline != STRIATE_NEVER:
-            job.now = self._partition.now_ns()
+        job.now = now
         status = self._partition.commit(&job)
         return -status if status else <int64_t>change.after.version
 

@@ -2,7 +2,7 @@
 #
 # Owned by any number of threads: all state that changes is in the table, under its locks.
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from striate._native.table cimport StripedTable, striate_key, striate_options, striate_table
 
@@ -11,6 +11,7 @@ cdef class Entries:
     cdef readonly StripedTable striped
     cdef striate_table *table         # of `striped`
     cdef readonly uint32_t space      # number of the namespace
+    cdef readonly uint16_t source     # number of whom its changes are from; 0: nobody in particular
     cdef int64_t ttl_ns, idle_ns      # defaults; STRIATE_NEVER: none
     cdef readonly object clock        # callable giving nanoseconds, or None: the monotonic clock
     cdef object encode, decode        # to and from bytes; None: values are bytes
@@ -30,6 +31,9 @@ cdef class Entries:
     cdef object read(self, object key, bint peek, uint64_t *version)
     cdef int write(self, object key, object value, object ttl, object idle, object tags, int mode,
                    uint64_t expected) except? -1
+    cdef int write_with(self, object key, object value, object ttl, object idle, striate_options *options) except? -1
+    # Without tags and times of its own.
+    cdef int write_plain(self, object key, object value) except? -1
     cdef int remove(self, object key, uint64_t expected) except? -1
     cdef uint32_t load_tags(self, object tags, uint64_t *hashes) except? 0
 

@@ -4,6 +4,7 @@ Values are copied in and out: nothing a caller holds is shared with the cache. W
 listeners, memoizing; bulk calls and numbers (cache.pyx).
 """
 
+cimport cython
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
@@ -11,6 +12,7 @@ from cpython.unicode cimport PyUnicode_Check
 from striate._native.platform cimport striate_coarse_ns, striate_monotonic_ns
 from striate._native.table cimport (
     STRIATE_ADD,
+    STRIATE_BUSY,
     STRIATE_CHANGED,
     STRIATE_COMPARE,
     STRIATE_DONE,
@@ -28,6 +30,8 @@ from striate._native.table cimport (
     striate_set,
     striate_table_hash,
     striate_touch,
+    striate_try_get,
+    striate_try_set,
 )
 
 import time
@@ -76,6 +80,23 @@ cdef object refuse(int status, object size):
     raise EntryTooLargeError(size)
 
 
+cdef inline int load(Entries self, object key, striate_key *loaded) except -1:
+    """As load_key, where it must be quick; hashed."""
+    if PyBytes_CheckExact(key) and PyBytes_GET_SIZE(key) <= STRIATE_MAX_KEY_BYTES:
+        loaded.bytes, loaded.size = PyBytes_AS_STRING(key), <uint32_t>PyBytes_GET_SIZE(key)
+        loaded.space, loaded.source = <uint16_t>self.space, self.source
+    else:
+        self.load_key(key, loaded)
+    loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
+    return 0
+
+
+cdef inline int64_t time_of(Entries self) except? -1:
+    if not self.table.timed:
+        return 0
+    return striate_coarse_ns() if self.clock is None else self.clock()
+
+
 cdef class Entries:
     """See :class:`striate.Cache`."""
 
@@ -92,9 +113,7 @@ cdef class Entries:
         self.compress_from = STRIATE_MAX_VALUE_BYTES if compress_from is None else compress_from
 
     cdef int64_t now(self) except? -1:
-        if not self.table.timed:
-            return 0
-        return striate_coarse_ns() if self.clock is None else self.clock()
+        return time_of(self)
 
     cdef int64_t precise_now(self) except? -1:
         return striate_monotonic_ns() if self.clock is None else self.clock()
@@ -111,7 +130,8 @@ cdef class Entries:
         if size > STRIATE_MAX_KEY_BYTES:
             raise KeyTooLargeError(size, STRIATE_MAX_KEY_BYTES)
         loaded.size = <uint32_t>size
-        loaded.space = self.space
+        loaded.space = <uint16_t>self.space
+        loaded.source = self.source
         return 0
 
     cdef object load_value(self, object value, uint8_t *flags):
@@ -176,10 +196,12 @@ cdef class Entries:
         cdef int64_t now
         cdef bytes stored
         cdef int status
-        self.load_key(key, &loaded)
-        now = self.now()
-        loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
-        status = striate_get(self.table, &loaded, now, peek, buffer, STACK_BYTES, &found)
+        load(self, key, &loaded)
+        now = time_of(self)
+        status = striate_try_get(self.table, &loaded, now, peek, buffer, STACK_BYTES, &found)
+        if status == STRIATE_BUSY:
+            with nogil:
+                status = striate_get(self.table, &loaded, now, peek, buffer, STACK_BYTES, &found)
         if status != STRIATE_DONE:
             return MISSING
         if found.size <= STACK_BYTES:
@@ -200,6 +222,9 @@ cdef class Entries:
             return stored
         return self.give_value(stored, found.flags)
 
+    @cython.binding(False)
+    @cython.embedsignature(True)
+    @cython.embedsignature.format("clinic")
     def get(self, key, default=None):
         """The value of a key, or ``default``."""
         cdef uint64_t version
@@ -249,31 +274,51 @@ cdef class Entries:
 
     cdef int write(self, object key, object value, object ttl, object idle, object tags, int mode,
                    uint64_t expected) except? -1:
-        cdef striate_key loaded
-        cdef striate_options options
         cdef uint64_t tag_hashes[STRIATE_MAX_TAGS]
+        cdef striate_options options
+        options.mode, options.expected, options.tags = mode, expected, tag_hashes
+        options.tag_count = self.load_tags(tags, tag_hashes)
+        return self.write_with(key, value, ttl, idle, &options)
+
+    cdef int write_with(self, object key, object value, object ttl, object idle, striate_options *options) except? -1:
+        cdef striate_key loaded
         cdef uint64_t version
+        cdef const char *data
+        cdef uint32_t size
         cdef int64_t now
         cdef int status
-        self.load_key(key, &loaded)
-        value = self.load_value(value, &options.flags)
-        now = self.fill_times(ttl, idle, &options)
-        options.mode, options.expected = mode, expected
-        options.tag_count = 0 if tags is None else self.load_tags(tags, tag_hashes)
-        options.tags = tag_hashes
-        loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
-        status = striate_set(self.table, &loaded, PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value), now,
-                             &options, &version)
+        load(self, key, &loaded)
+        if self.encode is None and PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) < self.compress_from:
+            options.flags = 0
+        else:
+            value = self.load_value(value, &options.flags)
+        now = self.fill_times(ttl, idle, options)
+        data, size = PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value)
+        status = striate_try_set(self.table, &loaded, data, size, now, options, &version)
+        if status == STRIATE_BUSY:
+            with nogil:
+                status = striate_set(self.table, &loaded, data, size, now, options, &version)
         if status < 0:
-            refuse(status, len(value))
+            refuse(status, size)
         return status
 
+    cdef int write_plain(self, object key, object value) except? -1:
+        cdef striate_options options
+        options.mode, options.tag_count = STRIATE_SET, 0
+        return self.write_with(key, value, None, None, &options)
+
+    @cython.binding(False)
+    @cython.embedsignature(True)
+    @cython.embedsignature.format("clinic")
     def set(self, key, value, *, ttl=None, idle=None, tags=None):
         """Store a value, whether there is one or not."""
-        self.write(key, value, ttl, idle, tags, STRIATE_SET, 0)
+        if ttl is None and idle is None and tags is None:
+            self.write_plain(key, value)
+        else:
+            self.write(key, value, ttl, idle, tags, STRIATE_SET, 0)
 
     def __setitem__(self, key, value):
-        self.write(key, value, None, None, None, STRIATE_SET, 0)
+        self.write_plain(key, value)
 
     def add(self, key, value, *, ttl=None, idle=None, tags=None):
         """Store a value if there is none; whether it was stored."""
@@ -337,6 +382,8 @@ cdef class Entries:
     cdef uint32_t load_tags(self, object tags, uint64_t *hashes) except? 0:
         cdef striate_key loaded
         cdef uint32_t count = 0
+        if tags is None:
+            return 0
         if isinstance(tags, (str, bytes)):
             raise InvalidTypeError("tags", "an iterable of str or bytes", type(tags))
         for tag in tags:

@@ -191,7 +191,7 @@ void striate_age(striate_stripe *stripe) {
 
 static striate_place place_of(striate_stripe *stripe, uint32_t ref) {
     striate_entry *entry = striate_entry_at(stripe, ref);
-    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space, 0};
     striate_place place;
 
     key.hash = striate_table_hash(stripe->table, key.bytes, key.size, key.space);
@@ -261,32 +261,23 @@ void striate_window_replace(striate_stripe *stripe, uint32_t ref, uint32_t new_r
 
 /* ---------------------------------------------------------------- eviction */
 
-/* The next bucket under the hand, and its segment; the hand moves on. NULL only where there is no segment. */
-static striate_bucket *next_bucket(striate_stripe *stripe, striate_bucket **segment) {
-    uint32_t place = stripe->hand_place;
-    striate_bucket *bucket;
+/* The segment under the hand; NULL only where there is none. */
+static striate_bucket *hand_segment(striate_stripe *stripe, uint32_t *next_place) {
+    striate_bucket *segment;
 
-    *segment = striate_index_walk(stripe, &place);
-    if (!*segment) {
-        place = stripe->hand_place = stripe->hand_bucket = 0;
-        *segment = striate_index_walk(stripe, &place);
-        if (!*segment)
-            return NULL;
-    }
-    bucket = *segment + stripe->hand_bucket;
-    if (++stripe->hand_bucket == STRIATE_SEGMENT_BUCKETS) {
-        stripe->hand_bucket = 0;
-        stripe->hand_place = place;
-    }
-    return bucket;
+    *next_place = stripe->hand_place;
+    segment = striate_index_walk(stripe, next_place);
+    if (segment)
+        return segment;
+    *next_place = stripe->hand_place = stripe->hand_bucket = 0;
+    return striate_index_walk(stripe, next_place);
 }
 
 /* What one access is worth in a bucket: the longer ago the bucket was halved, the less. At a steady rate of accesses a
  * frequency doubles between two halvings; divided by that it stands still. */
-static uint32_t access_worth(const striate_stripe *stripe, const judgement *judgement, striate_place place) {
-    uint32_t number = (uint32_t)(place.bucket - place.segment);
+static uint32_t access_worth(const striate_stripe *stripe, const judgement *judgement, uint32_t number) {
     uint32_t sweeps = (uint32_t)judgement->sweeps;
-    uint32_t since = (stripe->aging_round + sweeps - (number >= stripe->aging_bucket)) % sweeps;
+    uint32_t since = sweeps == 1 ? 0 : (stripe->aging_round + sweeps - (number >= stripe->aging_bucket)) % sweeps;
     uint32_t whole = STRIATE_SEGMENT_BUCKETS * sweeps;
 
     since = since * STRIATE_SEGMENT_BUCKETS + ((stripe->aging_bucket - number) & (STRIATE_SEGMENT_BUCKETS - 1));
@@ -295,7 +286,7 @@ static uint32_t access_worth(const striate_stripe *stripe, const judgement *judg
 
 /* What an entry outside the window is worth. The margin is for being there: else an endless loop of keys, all equally
  * frequent, would drive each other out. */
-static uint32_t worth_of(uint8_t access, uint32_t each, const judgement *judgement) {
+static inline uint32_t worth_of(uint8_t access, uint32_t each, const judgement *judgement) {
     uint32_t worth = (access & STRIATE_FREQUENCY) * each;
 
     if (judgement->stale && !(access & (STRIATE_RECENT | STRIATE_BEFORE)))
@@ -303,30 +294,62 @@ static uint32_t worth_of(uint8_t access, uint32_t each, const judgement *judgeme
     return worth + judgement->margin;
 }
 
-/* The entry of least worth among some outside the window; its worth, or UINT32_MAX where there is none. */
+/* The slots of a bucket that hold an entry outside the window, a bit for each. */
+static inline uint32_t standing(const striate_bucket *bucket, uint32_t protected_ref) {
+#ifdef __SSE2__
+    __m128i none = _mm_setzero_si128();
+    __m128i kept = _mm_set1_epi32((int)protected_ref);
+    __m128i low = _mm_load_si128((const __m128i *)bucket->ref);
+    __m128i high = _mm_load_si128((const __m128i *)(bucket->ref + 4));
+    __m128i window = _mm_slli_epi16(_mm_loadl_epi64((const __m128i *)bucket->access), 3); /* its bit in front */
+
+    low = _mm_or_si128(_mm_cmpeq_epi32(low, none), _mm_cmpeq_epi32(low, kept));
+    high = _mm_or_si128(_mm_cmpeq_epi32(high, none), _mm_cmpeq_epi32(high, kept));
+    low = _mm_packs_epi16(_mm_packs_epi32(low, high), none);
+    return ~(uint32_t)_mm_movemask_epi8(_mm_or_si128(low, window)) & 0xFF;
+#else
+    uint32_t found = 0;
+
+    for (uint32_t slot = 0; slot < STRIATE_SLOTS; slot++) {
+        uint32_t ref = bucket->ref[slot];
+
+        found |= (uint32_t)(ref && ref != protected_ref && !(bucket->access[slot] & STRIATE_IN_WINDOW)) << slot;
+    }
+    return found;
+#endif
+}
+
+_Static_assert(STRIATE_IN_WINDOW << 3 == 0x80, "standing counts on it");
+
+/* The entry of least worth among some outside the window; its worth, or UINT32_MAX where there is none. The hand goes
+ * through the buckets of a segment in turn. */
 static uint32_t find_victim(striate_stripe *stripe, uint32_t protected_ref, striate_place *victim) {
-    const judgement *judgement = judgement_of(stripe);
+    const judgement judgement = *judgement_of(stripe);
     uint32_t least = UINT32_MAX;
     uint32_t seen = 0;
 
-    for (uint64_t left = (uint64_t)stripe->segments * STRIATE_SEGMENT_BUCKETS; left && seen < SAMPLE; left--) {
-        striate_place place;
-        uint32_t each;
+    for (uint64_t left = (uint64_t)stripe->segments * STRIATE_SEGMENT_BUCKETS; left && seen < SAMPLE;) {
+        uint32_t next_place;
+        striate_bucket *segment = hand_segment(stripe, &next_place);
+        uint32_t number = stripe->hand_bucket;
 
-        place.bucket = next_bucket(stripe, &place.segment);
-        each = access_worth(stripe, judgement, place);
-        for (place.slot = 0; place.slot < STRIATE_SLOTS; place.slot++) {
-            uint8_t access = *access_at(place);
-            uint32_t ref = place.bucket->ref[place.slot];
+        for (; number < STRIATE_SEGMENT_BUCKETS && left && seen < SAMPLE; number++, left--) {
+            uint32_t each = access_worth(stripe, &judgement, number);
+            uint32_t found;
 
-            if (!ref || ref == protected_ref || access & STRIATE_IN_WINDOW)
-                continue;
-            seen++;
-            if (worth_of(access, each, judgement) < least) {
-                least = worth_of(access, each, judgement);
-                *victim = place;
+            for (found = standing(&segment[number], protected_ref); found; found &= found - 1, seen++) {
+                uint32_t slot = (uint32_t)__builtin_ctz(found);
+                uint32_t worth = worth_of(segment[number].access[slot], each, &judgement);
+
+                if (worth < least) {
+                    least = worth;
+                    *victim = (striate_place){&segment[number], segment, slot};
+                }
             }
         }
+        stripe->hand_bucket = number % STRIATE_SEGMENT_BUCKETS;
+        if (number == STRIATE_SEGMENT_BUCKETS)
+            stripe->hand_place = next_place;
     }
     return least;
 }
@@ -355,7 +378,8 @@ int striate_evict_one(striate_stripe *stripe, uint32_t protected_ref) {
         *access_at(candidate) &= (uint8_t)~STRIATE_IN_WINDOW;
         if (candidate.bucket->ref[candidate.slot] == protected_ref)
             continue;
-        worth = (*access_at(candidate) & STRIATE_FREQUENCY) * access_worth(stripe, judgement_of(stripe), candidate);
+        worth = (*access_at(candidate) & STRIATE_FREQUENCY) *
+                access_worth(stripe, judgement_of(stripe), (uint32_t)(candidate.bucket - candidate.segment));
         if (worth <= least)
             victim = candidate;
         break;

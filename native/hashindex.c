@@ -2,117 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 
 #define MAX_DEPTH 16
-/* Buckets that an entry may stand in: its home and the next ones, around the end of the segment. */
-#define REACH 4
 
 _Static_assert(sizeof(striate_bucket) == 64, "a bucket is a cache line");
 
 /* ---------------------------------------------------------------- look-up */
 
-static uint32_t home_of(uint64_t hash) {
-    return (uint32_t)(hash >> 16) & (STRIATE_SEGMENT_BUCKETS - 1);
-}
-
-static uint64_t *directory_entry(const striate_stripe *stripe, uint64_t hash) {
-    return &stripe->directory[hash & ((1u << stripe->depth) - 1)];
-}
-
-/* A bit for each slot whose tag is `tag`; empty slots too. */
-static inline uint32_t match_tags(const striate_bucket *bucket, uint16_t tag) {
-#ifdef __SSE2__
-    __m128i tags = _mm_load_si128((const __m128i *)bucket->tag);
-    __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
-
-    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
-#else
-    uint32_t found = 0;
-
-    for (int slot = 0; slot < STRIATE_SLOTS; slot++)
-        found |= (uint32_t)(bucket->tag[slot] == tag) << slot;
-    return found;
-#endif
-}
-
-/* Keys are short, and a call of memcmp costs more than the comparison. */
-static inline int are_equal(const char *one, const char *other, uint32_t size) {
-    uint64_t left, right;
-
-    for (; size >= 8; size -= 8, one += 8, other += 8) {
-        memcpy(&left, one, 8);
-        memcpy(&right, other, 8);
-        if (left != right)
-            return 0;
-    }
-    for (; size; size--)
-        if (*one++ != *other++)
-            return 0;
-    return 1;
-}
-
-static inline int is_key(striate_entry *entry, const striate_key *key) {
-    return entry->key_size == key->size && entry->space == key->space &&
-           are_equal(striate_entry_key(entry), key->bytes, key->size);
-}
-
 striate_entry *striate_stripe_find(striate_stripe *stripe, const striate_key *key, striate_place *place) {
-    striate_bucket *segment;
-
-    place->bucket = NULL;
-    if (!stripe->directory)
-        return NULL;
-    segment = striate_segment_at(*directory_entry(stripe, key->hash));
-    for (uint32_t step = 0; step < REACH; step++) {
-        striate_bucket *bucket = &segment[(home_of(key->hash) + step) & (STRIATE_SEGMENT_BUCKETS - 1)];
-
-        for (uint32_t found = match_tags(bucket, (uint16_t)key->hash); found; found &= found - 1) {
-            uint32_t slot = (uint32_t)__builtin_ctz(found);
-            striate_entry *entry;
-
-            if (!bucket->ref[slot])
-                continue;
-            entry = striate_entry_at(stripe, bucket->ref[slot]);
-            /* Where the value ends is known only when the entry has come: so ask for what comes behind it at once. */
-            __builtin_prefetch((const char *)entry + 64);
-            __builtin_prefetch((const char *)entry + 128);
-            if (is_key(entry, key)) {
-                *place = (striate_place){bucket, segment, slot};
-                return entry;
-            }
-        }
-        if (!bucket->passed)
-            break;
-    }
-    return NULL;
-}
-
-/* ---------------------------------------------------------------- asking for memory ahead */
-
-void striate_prefetch_bucket(const striate_stripe *stripe, uint64_t hash) {
-    if (stripe->directory)
-        __builtin_prefetch(&striate_segment_at(*directory_entry(stripe, hash))[home_of(hash)]);
-}
-
-void striate_prefetch_entry(const striate_stripe *stripe, uint64_t hash) {
-    const striate_bucket *bucket;
-    uint32_t found;
-
-    if (!stripe->directory)
-        return;
-    bucket = &striate_segment_at(*directory_entry(stripe, hash))[home_of(hash)];
-    found = match_tags(bucket, (uint16_t)hash);
-    if (found) {
-        const char *entry = (const char *)striate_entry_at(stripe, bucket->ref[__builtin_ctz(found)]);
-
-        __builtin_prefetch(entry);
-        __builtin_prefetch(entry + 64);
-        __builtin_prefetch(entry + 128);
-    }
+    return striate_index_find(stripe, key, place);
 }
 
 /* ---------------------------------------------------------------- placing, and splitting what is full */
@@ -148,7 +46,7 @@ static void note_passed(striate_bucket *segment, uint32_t number, uint32_t displ
 /* 1, or 0 where the segment has no room for it. */
 static int place_in_segment(striate_bucket *segment, uint32_t home, uint32_t ref, uint16_t tag, uint8_t access,
                             striate_place *place) {
-    for (uint32_t step = 0; step < REACH; step++) {
+    for (uint32_t step = 0; step < STRIATE_REACH; step++) {
         uint32_t number = (home + step) & (STRIATE_SEGMENT_BUCKETS - 1);
         int slot = free_slot(&segment[number]);
 
@@ -226,7 +124,7 @@ static void move_half(striate_bucket *from, striate_bucket *to, uint32_t bit) {
 }
 
 static int split(striate_stripe *stripe, uint64_t hash) {
-    uint64_t entry = *directory_entry(stripe, hash);
+    uint64_t entry = *striate_directory_entry(stripe, hash);
     uint32_t depth = (uint32_t)(entry & STRIATE_DEPTH_MASK);
     striate_bucket *sibling;
 
@@ -265,9 +163,9 @@ int striate_index_place(striate_stripe *stripe, uint64_t hash, uint32_t ref, uin
     int status = stripe->directory ? 0 : first_segment(stripe);
 
     while (status == 0) {
-        striate_bucket *segment = striate_segment_at(*directory_entry(stripe, hash));
+        striate_bucket *segment = striate_segment_at(*striate_directory_entry(stripe, hash));
 
-        if (place_in_segment(segment, home_of(hash), ref, (uint16_t)hash, access, place))
+        if (place_in_segment(segment, striate_home_of(hash), ref, (uint16_t)hash, access, place))
             return 0;
         status = split(stripe, hash);
     }
@@ -291,7 +189,7 @@ striate_bucket *striate_index_walk(const striate_stripe *stripe, uint32_t *place
 
     if (!stripe->directory || *place >= 1u << MAX_DEPTH)
         return NULL;
-    entry = *directory_entry(stripe, reversed(*place));
+    entry = *striate_directory_entry(stripe, reversed(*place));
     *place += 1u << (MAX_DEPTH - (entry & STRIATE_DEPTH_MASK));
     return striate_segment_at(entry);
 }

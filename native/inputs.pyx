@@ -135,3 +135,13 @@ cdef int fill_from_buffer(record_input *records, const char *data, int64_t size,
     if at != size:
         raise InvalidArgumentError("lengths", f"numbers that add up to the buffer's {size} bytes", at)
     return 0
+
+
+cdef bytes as_stored(object value, object encode):
+    if encode is not None:
+        value = encode(value)
+    if PyBytes_CheckExact(value):
+        return <bytes>value
+    if not PyObject_CheckBuffer(value):
+        raise InvalidTypeError("value", "bytes-like (or a codec where it is kept)", type(value))
+    return bytes(memoryview(value))

@@ -48,7 +48,7 @@ void striate_keyindex_free(striate_keyindex *index) {
 /* ---------------------------------------------------------------- locks */
 
 striate_stripe *striate_try_stripe(striate_table *table, uint32_t stripe) {
-    return pthread_mutex_trylock(&table->stripes[stripe].lock) == 0 ? &table->stripes[stripe] : NULL;
+    return striate_try_lock(&table->stripes[stripe].lock) ? &table->stripes[stripe] : NULL;
 }
 
 static void unlock_stripes(striate_keyindex *index, uint64_t stripes) {
@@ -143,6 +143,30 @@ striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key
     return spot;
 }
 
+int striate_keyindex_seek(striate_keyindex *index, const striate_key *key, const uint64_t *durable, int64_t now,
+                          int wait, striate_spot *spot) {
+    uint32_t number = striate_table_stripe_of(index->latest, key->hash);
+    striate_stripe *stripe = striate_try_stripe(index->latest, number);
+    striate_place place;
+
+    if (!stripe) {
+        if (!wait)
+            return 0;
+        stripe = striate_lock(index->latest, number);
+    }
+    if (!durable)
+        *spot = striate_keyindex_latest(index, key, now);
+    else if (index->settling)
+        *spot = striate_keyindex_visible(index, key, __atomic_load_n(durable, __ATOMIC_SEQ_CST));
+    else {
+        striate_entry *entry = striate_stripe_find(stripe, key, &place);
+
+        *spot = entry ? spot_of(entry) : (striate_spot){0, 0};
+    }
+    striate_unlock(stripe);
+    return 1;
+}
+
 int striate_edit_check(striate_edit *change, int64_t now) {
     striate_entry *entry = striate_stripe_find(stripe_of(change->index, &change->key), &change->key, &change->place);
 
@@ -202,9 +226,15 @@ static int note_settling(striate_keyindex *index, const striate_key *key, uint64
 static int put_spot(striate_stripe *stripe, const striate_key *key, striate_spot spot, int64_t deadline, int64_t now,
                     striate_place *place) {
     uint8_t flags = deadline != STRIATE_NEVER ? STRIATE_TIMED : 0;
-    striate_entry *entry;
+    striate_entry *entry = place->bucket ? striate_entry_at(stripe, place->bucket->ref[place->slot]) : NULL;
     int status = flags ? striate_wheel_ready(stripe, now) : 0;
 
+    if (entry && !((entry->flags | flags) & STRIATE_TIMED)) {
+        /* The common case: nothing of the entry changes but what it says. */
+        entry->version = spot.version;
+        memcpy(striate_entry_value(entry), &spot.position, sizeof spot.position);
+        return 0;
+    }
     if (status == 0)
         status = striate_stripe_put(stripe, key, sizeof spot.position, flags, 0, place, &entry);
     if (status != 0)
@@ -243,7 +273,6 @@ int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon 
         entry = place.bucket ? striate_entry_at(stripe, place.bucket->ref[place.slot]) : NULL;
     else
         entry = striate_stripe_find(stripe, &change->key, &place);
-    __atomic_fetch_add(&index->changes, 1, __ATOMIC_SEQ_CST);
     if (index->settling)
         status = note_settling(index, &change->key, change->after.version,
                                entry ? spot_of(entry) : (striate_spot){0, 0}, horizon);

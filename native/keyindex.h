@@ -30,7 +30,7 @@ typedef struct striate_keyindex {
     striate_table *latest;
     striate_table *settling; /* NULL at "process" durability */
     uint64_t number;         /* for the order of locks */
-    uint64_t changes;        /* of any key; read and written under any stripe's lock, atomic */
+    uint64_t changes;        /* of any key; written under a stripe's lock and the log's write lock, atomic */
     int64_t sweep_at;        /* entries of `settling`; atomic */
 } striate_keyindex;
 
@@ -70,6 +70,11 @@ static inline uint64_t striate_hold_of(const striate_keyindex *index, uint64_t h
 int striate_hold_lock(const striate_hold *holds, int64_t count, int wait);
 void striate_hold_unlock(const striate_hold *holds, int64_t count);
 
+/* Locks the key's stripe and gives what striate_keyindex_visible or, with `durable` NULL, …_latest does. With `wait` 0:
+ * whether the lock was free. */
+int striate_keyindex_seek(striate_keyindex *index, const striate_key *key, const uint64_t *durable, int64_t now,
+                          int wait, striate_spot *spot);
+
 /* The rest needs the lock of the key's stripe.
  *
  * What a transaction sees: the latest record; none where it has expired or is a deletion. */
@@ -80,14 +85,14 @@ striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key
 int striate_is_settling(striate_keyindex *index, const striate_key *key, uint64_t durable, striate_spot *seen);
 /* The same by an entry of `settling`, under its lock. */
 int striate_settled_spot(striate_entry *entry, uint64_t durable, striate_spot *seen);
-/* STRIATE_DONE, or why not: STRIATE_ABSENT, STRIATE_PRESENT, STRIATE_CHANGED. */
+/* STRIATE_DONE, or why not: STRIATE_ABSENT, STRIATE_PRESENT, STRIATE_CHANGED. Not needed without a condition. */
 int striate_edit_check(striate_edit *change, int64_t now);
 /* How far the disk has the log, as versions, at the moment of an append: what is durable, and what will be once the
  * sync under way has ended. */
 typedef struct striate_horizon {
     uint64_t durable, target;
 } striate_horizon;
-/* Takes in that the change's record is in the log. 0 or STRIATE_NO_MEMORY. */
+/* Takes in that the change's record is in the log; the caller has counted it in `changes`. 0 or STRIATE_NO_MEMORY. */
 int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon *horizon);
 /* The state of a key as it was read from a log, whatever was before; for opening. `spot` 0: none. */
 int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,

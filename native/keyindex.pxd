@@ -59,6 +59,8 @@ cdef extern from "keyindex.h" nogil:
     void striate_hold_unlock(const striate_hold *holds, int64_t count)
     striate_spot striate_keyindex_latest(striate_keyindex *index, const striate_key *key, int64_t now)
     striate_spot striate_keyindex_visible(striate_keyindex *index, const striate_key *key, uint64_t durable)
+    int striate_keyindex_seek(striate_keyindex *index, const striate_key *key, const uint64_t *durable, int64_t now,
+                              int wait, striate_spot *spot)
     int striate_edit_check(striate_edit *change, int64_t now)
     int striate_edit_apply(striate_edit *change, int64_t now, const striate_horizon *horizon)
     int striate_keyindex_load(striate_keyindex *index, const striate_key *key, striate_spot spot, int64_t deadline,

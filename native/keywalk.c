@@ -40,7 +40,7 @@ static int has_prefix(const striate_keywalk *walk, striate_entry *entry) {
 static int visit_key(void *context, striate_stripe *stripe, striate_entry *entry) {
     striate_keywalk *walk = context;
     int64_t deadline = entry->flags & STRIATE_TIMED ? striate_entry_timer(entry)->deadline : STRIATE_NEVER;
-    striate_key key = {striate_entry_key(entry), 0, entry->key_size, 0};
+    striate_key key = {striate_entry_key(entry), 0, entry->key_size, 0, 0};
     striate_spot spot = {entry->version, 0};
 
     (void)stripe;

@@ -33,7 +33,7 @@ striate_table *striate_table_new(uint32_t stripe_count, const uint64_t hash_key[
         return NULL;
     }
     memset(table->stripes, 0, stripe_count * sizeof(striate_stripe));
-    memcpy(table->hash_key, hash_key, sizeof table->hash_key);
+    striate_secret_init(&table->secret, hash_key);
     table->stripe_count = stripe_count;
     table->space_count = 1;
     table->max_entries = table->pool_entries = max_entries;
@@ -46,7 +46,6 @@ striate_table *striate_table_new(uint32_t stripe_count, const uint64_t hash_key[
     table->last_change = &table->changes;
     striate_arena_init(&table->arena);
     for (uint32_t number = 0; number < stripe_count; number++) {
-        pthread_mutex_init(&table->stripes[number].lock, NULL);
         table->stripes[number].table = table;
         table->stripes[number].slab.arena = &table->arena;
         if (add_counts(&table->stripes[number], 0) != 0) {
@@ -79,7 +78,6 @@ void striate_table_free(striate_table *table) {
         free(stripe->wheel);
         free(stripe->sketch);
         free(stripe->window);
-        pthread_mutex_destroy(&stripe->lock);
     }
     forget_changes(table);
     striate_arena_free(&table->arena);

@@ -1,9 +1,9 @@
 """A log with views of it: commits, and taking in what a log holds (declared in partition.pxd)."""
 
 from libc.string cimport memcpy, memset
+from posix.unistd cimport write
 
 from striate._native.frame cimport (
-    HAS_SYNC,
     HAS_VIEW,
     KIND_TOMBSTONE,
     KIND_VALUE,
@@ -12,9 +12,9 @@ from striate._native.frame cimport (
     STATUS_STALE_INDEX,
     STORE_HEADER_BYTES,
     UNIT_BYTES,
-    extensions_bytes,
 )
 from striate._native.keyindex cimport (
+    STRIATE_MUST_NOTHING,
     striate_edit_apply,
     striate_edit_check,
     striate_hold_lock,
@@ -26,9 +26,30 @@ from striate._native.keyindex cimport (
     striate_keyindex_wants_sweep,
 )
 from striate._native.lock cimport striate_give_lock, striate_take_lock, striate_try_lock
-from striate._native.platform cimport striate_load_u64, striate_prefetch
+from striate._native.platform cimport (
+    striate_exchange_u32,
+    striate_futex_wake_all,
+    striate_load_u32,
+    striate_load_u64,
+    striate_prefetch,
+)
 from striate._native.reader cimport as_offset
 from striate._native.store cimport WRITE_BYTES, read_frame, read_next_frame
+from striate._native.stream cimport (
+    STRIATE_ENTRY,
+    STRIATE_MALFORMED,
+    STRIATE_PIECE_HEAD_BYTES,
+    STRIATE_TO_APPEND,
+    STRIATE_TO_SAVE,
+    striate_stream,
+    striate_stream_edit,
+    striate_stream_free,
+    striate_stream_new,
+    striate_stream_next_head,
+    striate_stream_plan,
+    striate_stream_prepare,
+    striate_stream_take_in,
+)
 from striate._native.table cimport STRIATE_CHANGED, STRIATE_NEVER, striate_key, striate_table_hash
 
 import os
@@ -44,15 +65,6 @@ cdef enum:
     MILLISECOND_NS = 1000000
 
 
-cdef bint view_extension(const frame_view *view, uint32_t *number, uint32_t *flags) noexcept nogil:
-    cdef const char *extension = view.value - view.key_size - extensions_bytes(view.flags) + (view.flags & HAS_SYNC)
-    if not view.flags & HAS_VIEW:
-        return False
-    memcpy(number, extension, 4)
-    memcpy(flags, extension + 4, 4)
-    return True
-
-
 cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead) noexcept nogil:
     cdef uint64_t milliseconds
     ahead[0] = 0
@@ -63,6 +75,29 @@ cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead
     if milliseconds > <uint64_t>(STRIATE_NEVER // MILLISECOND_NS):
         return STRIATE_NEVER
     return <int64_t>milliseconds * MILLISECOND_NS
+
+
+cdef int make_records(striate_stream_edit *edit, record_input *records) noexcept nogil:
+    # The bytes of a change of a stream, as it is now.
+    cdef int64_t number, left
+    cdef int status
+    if edit.kind == STRIATE_TO_APPEND:
+        for number in range(edit.record, edit.record + edit.count):
+            status = striate_stream_next_head(edit, <char *>records[number].key)
+            if status != 0:
+                return status
+        return 0
+    status = striate_stream_prepare(edit)
+    if edit.kind == STRIATE_TO_SAVE:
+        for number in range(edit.count):
+            left = min(max(<int64_t>edit.value_size - number * edit.length, 0), edit.length)
+            records[edit.record + number].value = edit.value + number * (STRIATE_PIECE_HEAD_BYTES + edit.length)
+            records[edit.record + number].value_size = <uint32_t>(STRIATE_PIECE_HEAD_BYTES + left)
+        return status
+    records[edit.record].value_size = edit.value_size
+    if edit.count == 2:
+        records[edit.record + 1].value_size = edit.dropped_size
+    return status
 
 
 cdef class View:
@@ -82,6 +117,42 @@ cdef class View:
             striate_keyindex_free(self.index)
 
 
+cdef class StreamView:
+    """One numbered view of a partition's log that is a stream."""
+
+    def __cinit__(self, Partition partition, uint32_t number):
+        cdef uint32_t kind
+        self.partition, self.number = partition, number
+        for kind in range(5):
+            self.extensions[kind][0], self.extensions[kind][1] = number, kind
+        self.extensions[KEYED_ENTRY][0], self.extensions[KEYED_ENTRY][1] = number, STRIATE_ENTRY | KEYED
+        self.stream = striate_stream_new(number)
+        if self.stream == NULL:
+            raise MemoryError
+        partition.views[number] = self
+
+    def __dealloc__(self):
+        if self.stream != NULL:
+            striate_stream_free(self.stream)
+
+    def _set_offset_ids(self, bint offset_ids):
+        """Whether ids are the ordinal + 1 and 0, not the time."""
+        self.stream.offset_ids = offset_ids
+
+    def _wake(self):
+        """Let everyone who sleeps on the stream look again: the database is closed."""
+        lock_stream(self.stream)
+        self.stream.word += 1
+        striate_give_lock(&self.stream.lock)
+        striate_futex_wake_all(&self.stream.word)
+
+
+cdef void lock_stream(striate_stream *stream) noexcept:
+    if not striate_try_lock(&stream.lock):
+        with nogil:
+            striate_take_lock(&stream.lock)
+
+
 cdef class Partition:
     """Commits to a log and its views. Made by :class:`striate.Database`."""
 
@@ -90,6 +161,7 @@ cdef class Partition:
         self.log = log
         self.power = log._power
         self.views = {}
+        self.descriptor = -1
         memcpy(self.hash_key, <const char *>secret, 16)
 
     cdef int check_usable(self) except -1:
@@ -100,6 +172,9 @@ cdef class Partition:
         # As a version: records of this and lower versions are on disk.
         return striate_load_u64(&self.log.durable_next)
 
+    cdef uint64_t visible(self) noexcept nogil:
+        return self.durable() if self.power else 0xFFFFFFFFFFFFFFFF
+
     cdef int64_t now_ns(self) except -1:
         if self.log.clock is not None:
             return <int64_t>as_offset(self.log.clock(), "the clock's time") * 1000
@@ -108,17 +183,56 @@ cdef class Partition:
     # ------------------------------------------------------------ commits
 
     cdef int attempt(self, work *job, bint wait) noexcept nogil:
+        cdef int64_t locked = 0
+        cdef int64_t number
         cdef int status
         if not striate_hold_lock(job.holds, job.hold_count, wait):
             return STATUS_BUSY
-        status = self.attempt_locked(job, wait)
+        status = 0
+        while locked < job.stream_count:
+            if wait:
+                striate_take_lock(&job.streams[locked].lock)
+            elif not striate_try_lock(&job.streams[locked].lock):
+                status = STATUS_BUSY
+                break
+            locked += 1
+        if status == 0:
+            status = self.attempt_locked(job, wait)
+        for number in range(locked):
+            striate_give_lock(&job.streams[number].lock)
         striate_hold_unlock(job.holds, job.hold_count)
+        if status == 0:
+            for number in range(job.stream_count):
+                self.tell_readers(job.streams[number])
         return status
 
+    cdef void tell_readers(self, striate_stream *stream) noexcept nogil:
+        # Behind the lock: those who are woken want it.
+        cdef uint64_t one = 1
+        if striate_load_u32(&stream.waiters):
+            striate_futex_wake_all(&stream.word)
+        if striate_load_u32(&stream.wanted) and striate_exchange_u32(&stream.wanted, 0) and self.descriptor >= 0:
+            write(self.descriptor, &one, sizeof(one))
+
     cdef int attempt_locked(self, work *job, bint wait) noexcept nogil:
+        cdef int status = self.check_all(job)
+        if status != 0 or job.record_count == 0:
+            return status
+        status = self.append_records(job, wait)
+        if status != 0:
+            return status
+        if self.take_in_all(job) != 0:
+            self.poisoned = True
+            return STATUS_NO_MEMORY
+        return 0
+
+    cdef int check_all(self, work *job) noexcept nogil:
+        # What must hold, and the records of streams.
         cdef int64_t number
         cdef int status
         for number in range(job.change_count):
+            if job.changes[number].condition == STRIATE_MUST_NOTHING:
+                continue
             status = striate_edit_check(&job.changes[number], job.now)
             if status != 0:
                 job.failed = number
@@ -127,16 +241,37 @@ cdef class Partition:
             if striate_load_u64(&job.watches[number].index.changes) != job.watches[number].changes:
                 job.failed = job.change_count + number
                 return STRIATE_CHANGED
-        if job.record_count == 0:
-            return 0
-        status = self.append_records(job, wait)
-        if status != 0:
-            return status
+        for number in range(job.stream_watch_count):
+            if job.stream_watches[number].stream.changes != job.stream_watches[number].changes:
+                job.failed = job.change_count + job.watch_count + number
+                return STRIATE_CHANGED
+        for number in range(job.stream_count):
+            striate_stream_plan(job.streams[number])
+        for number in range(job.edit_count):
+            status = make_records(&job.edits[number], job.records)
+            if status != 0:
+                job.failed = job.change_count + job.watch_count + job.stream_watch_count + number
+                return status
+        return 0
+
+    cdef int take_in_all(self, work *job) noexcept nogil:
+        cdef striate_stream_edit *edit
+        cdef record_input *record
+        cdef uint32_t kind
+        cdef uint64_t version
+        cdef int64_t number, at
         for number in range(job.change_count):
             if job.changes[number].record >= 0:
-                status = striate_edit_apply(&job.changes[number], job.now, &job.horizon)
-                if status != 0:
-                    self.poisoned = True
+                if striate_edit_apply(&job.changes[number], job.now, &job.horizon) != 0:
+                    return STATUS_NO_MEMORY
+        for number in range(job.edit_count):
+            edit = &job.edits[number]
+            for at in range(edit.record, edit.record + edit.count):
+                record = &job.records[at]
+                memcpy(&kind, record.extension + 4, 4)
+                version = job.first_version + <uint64_t>at
+                if striate_stream_take_in(edit.stream, kind & 0xFF, record.key, record.key_size, record.value,
+                                          record.value_size, version, job.positions[at]) != 0:
                     return STATUS_NO_MEMORY
         return 0
 
@@ -160,9 +295,14 @@ cdef class Partition:
             job.horizon.target, job.horizon.durable = self.log.sync_target, self.durable()
             # Copied under the lock: behind it the segment may be sealed and its index put away.
             pairs = self.log.active.index.pairs + 2 * count
+            job.first_version = first + 1
+            if job.edit_count:
+                for number in range(job.record_count):
+                    job.positions[number] = pairs[2 * number + 1]
             for number in range(job.change_count):
                 record = job.changes[number].record
                 if record >= 0:
+                    count_change(job.changes[number].index)
                     job.changes[number].after.version = first + <uint64_t>record + 1
                     job.changes[number].after.position = pairs[2 * record + 1]
         striate_give_lock(&self.log.write_lock)
@@ -179,7 +319,7 @@ cdef class Partition:
             if job.record_count and self.log.clock is not None:
                 job.records[0].timestamp_us = as_offset(self.log.clock(), "the clock's time")
             status = STATUS_BUSY
-            if job.change_count < WITHOUT_GIL_FROM and job.size_bytes < WRITE_BYTES:
+            if max(job.change_count, job.record_count) < WITHOUT_GIL_FROM and job.size_bytes < WRITE_BYTES:
                 status = self.attempt(job, False)
             if status == STATUS_BUSY:
                 with nogil:
@@ -191,6 +331,21 @@ cdef class Partition:
             if status == STATUS_NO_MEMORY:
                 raise MemoryError("memory ran out while an index was changed: open the database again")
             self.log.make_room(status, job.size_bytes, job.record_count)
+
+    def _notify_on(self, int descriptor):
+        """Tell an eventfd of entries of streams that :meth:`StreamCore._want` asks for; -1: none any longer."""
+        self.descriptor = descriptor
+
+    @property
+    def _hash_key(self):
+        """The secret that places keys in the indexes; 16 bytes."""
+        return (<const char *>self.hash_key)[:16]
+
+    def _use_hash_key(self, bytes secret not None):
+        """Take another, before there are views. Entries that were dumped with the same one load several times as fast:
+        neighbours in the dump are neighbours in the index."""
+        assert len(secret) == 16 and not self.views
+        memcpy(self.hash_key, <const char *>secret, 16)
 
     @property
     def _views(self):
@@ -226,11 +381,12 @@ cdef class Partition:
         cdef int status
         if segment is None:
             return None
-        # A frame of common size is three lines, which are fetched together rather than one by one.
+        # A frame of common size is three or four lines, which are fetched together rather than one by one.
         memory = segment.store.memory + <int64_t>spot.position * UNIT_BYTES
         striate_prefetch(memory)
         striate_prefetch(memory + 64)
         striate_prefetch(memory + 128)
+        striate_prefetch(memory + 160)
         relative = <uint32_t>(offset - segment.base_offset)
         if read_frame(segment.store, <int64_t>spot.position * UNIT_BYTES, view) == 0 \
                 and view.relative_offset == relative:
@@ -292,6 +448,9 @@ cdef class Partition:
                     position += met.size_bytes
                 elif status == STATUS_NO_MEMORY:
                     raise MemoryError
+                elif status == STATUS_MALFORMED:
+                    raise CorruptRecordError(segment.store.path, "not a record of a stream, or of a later version",
+                                             position=position)
                 elif status != 0:
                     # What it changed nobody knows: keys would show what they were before, and nobody would be told.
                     raise CorruptRecordError(segment.store.path, "the frame does not verify", position=position)
@@ -301,6 +460,7 @@ cdef class Partition:
         # Some frames. STATUS_MISSING at one of the catalog, or of a view that is not there yet, which is `met`.
         cdef frame_view view
         cdef striate_keyindex *index = NULL
+        cdef striate_stream *stream = NULL
         cdef striate_key key
         cdef striate_spot spot
         cdef int64_t verified = 0
@@ -316,17 +476,25 @@ cdef class Partition:
             if status != 0:
                 return status
             left -= 1
-            if view_extension(&view, &number, &flags) and view.key != NULL:
-                if number != known or index == NULL:
-                    index = self.index_of(number)
-                    known = number
+            if not view_extension(&view, &number, &flags):
+                position[0] += view.size_bytes
+                continue
+            if number != known or (index == NULL and stream == NULL):
+                self.find_view(number, &index, &stream)
+                known = number
+            spot.version = segment.base_offset + view.relative_offset + 1
+            spot.position = <uint32_t>(position[0] // UNIT_BYTES)
+            if stream != NULL:
+                status = striate_stream_take_in(stream, flags & 0xFF, view.key, view.key_size, view.value,
+                                                view.value_size, spot.version, spot.position)
+                if status != 0:
+                    return STATUS_MALFORMED if status == STRIATE_MALFORMED else STATUS_NO_MEMORY
+            elif view.key != NULL:
                 if index == NULL:
                     met[0] = view
                     return STATUS_MISSING
                 key.bytes, key.size, key.space = view.key, view.key_size, 0
                 key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
-                spot.version = segment.base_offset + view.relative_offset + 1
-                spot.position = <uint32_t>(position[0] // UNIT_BYTES)
                 if view.kind == KIND_TOMBSTONE:
                     spot.version = 0
                 deadline = deadline_of(&view, flags, &ahead)
@@ -335,10 +503,14 @@ cdef class Partition:
             position[0] += view.size_bytes
         return 0
 
-    cdef striate_keyindex *index_of(self, uint32_t number) noexcept nogil:
+    cdef void find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil:
+        index[0], stream[0] = NULL, NULL
         with gil:
             view = self.views.get(number)
-            return (<View>view).index if view is not None else NULL
+            if isinstance(view, View):
+                index[0] = (<View>view).index
+            elif view is not None:
+                stream[0] = (<StreamView>view).stream
 
     # ------------------------------------------------------------ upkeep
 
@@ -346,7 +518,10 @@ cdef class Partition:
         """Drop what is left over of states before what is durable now."""
         cdef View view
         cdef uint64_t durable = self.durable()
-        for view in list(self.views.values()):
+        for each in list(self.views.values()):
+            if not isinstance(each, View):
+                continue
+            view = each
             if striate_keyindex_wants_sweep(view.index):
                 with nogil:
                     striate_keyindex_sweep(view.index, durable)

@@ -11,6 +11,7 @@ cdef extern from "platform.h" nogil:
     uint32_t striate_load_u32(const uint32_t *word)
     void striate_store_u32(uint32_t *word, uint32_t value)
     uint32_t striate_exchange_u32(uint32_t *word, uint32_t value)
+    uint32_t striate_fetch_add_u32(uint32_t *word, uint32_t value)
     uint32_t striate_fetch_or_u32(uint32_t *word, uint32_t bits)
     int striate_compare_exchange_u32(uint32_t *word, uint32_t expected, uint32_t desired)
     uint64_t striate_load_u64(const uint64_t *word)

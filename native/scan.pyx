@@ -1,7 +1,7 @@
 """Walks over a striped table: batches of keys and values, and removal by prefix or tag."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
@@ -33,6 +33,7 @@ cdef struct walk:
     uint64_t tag
     bint with_values
     bint no_memory
+    uint16_t source
     int64_t removed
     char *found
     uint64_t size, capacity
@@ -87,6 +88,7 @@ cdef int discard(void *context, striate_stripe *stripe, striate_entry *entry) no
     if not is_wanted(state, entry):
         return STRIATE_VISIT_KEEP
     state.removed += 1
+    stripe.source = state.source
     return STRIATE_VISIT_REMOVE
 
 
@@ -143,17 +145,17 @@ cdef int64_t discard_all(StripedTable striped, walk *state) noexcept:
     return state.removed
 
 
-def discard_prefix(StripedTable striped, uint32_t space, int64_t now, bytes prefix):
+def discard_prefix(StripedTable striped, uint32_t space, int64_t now, bytes prefix, uint16_t source=0):
     """Drop the entries whose keys begin with ``prefix``; how many."""
     cdef walk state
-    state.space, state.now, state.by_tag = space, now, False
+    state.space, state.now, state.by_tag, state.source = space, now, False, source
     state.prefix, state.prefix_size = PyBytes_AS_STRING(prefix), <uint32_t>PyBytes_GET_SIZE(prefix)
     return discard_all(striped, &state)
 
 
-def discard_tag(StripedTable striped, uint32_t space, int64_t now, bytes tag):
+def discard_tag(StripedTable striped, uint32_t space, int64_t now, bytes tag, uint16_t source=0):
     """Drop the entries that were stored with ``tag``; how many."""
     cdef walk state
-    state.space, state.now, state.by_tag = space, now, True
+    state.space, state.now, state.by_tag, state.source = space, now, True, source
     state.tag = striate_table_hash(striped.table, PyBytes_AS_STRING(tag), PyBytes_GET_SIZE(tag), space)
     return discard_all(striped, &state)

@@ -3,9 +3,9 @@
 # Knows frames and positions; knows neither offsets of the log nor the index. One writer at a time (the log's write
 # lock); any number of readers below the end that the writer has published.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-
 from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from striate._native.frame cimport (
     FOOTER_BYTES,
@@ -37,6 +37,7 @@ from striate._native.platform cimport striate_load_i64, striate_store_i64
 
 cdef enum:
     WRITE_BYTES = 32768               # from this size on bytes are written, not stored
+    SMALL_PAYLOAD_BYTES = 512         # up to this a payload of several parts is put together first
 
 
 cdef class Store:
@@ -95,6 +96,12 @@ cdef class Store:
     cdef _check_header(self, bytes data, uint64_t segment_id)
 
 
+# A frame as it is made in memory. Header and payload lie as in the file.
+cdef struct small_frame:
+    frame_header header
+    char payload[SMALL_PAYLOAD_BYTES]
+
+
 # Inline because they stand on the path of every append and every read.
 
 cdef inline uint32_t mark_size(Store self, int64_t synced, int64_t position) noexcept nogil:
@@ -137,12 +144,14 @@ cdef inline void place(Store self, int64_t position, const void *data, int64_t s
 
 cdef inline int append_frame(Store self, record_input *record, uint32_t relative_offset,
                              int64_t *position) noexcept nogil:
-    cdef frame_header header
+    # Payload first, header last: a process killed in between leaves a header that was never written, which recovery
+    # knows for torn and not for rot.
+    cdef small_frame made
     cdef uint32_t mark[2]
     cdef int64_t at = self.written
     cdef int64_t synced = striate_load_i64(&self.synced)
-    cdef int64_t end = at + frame_bytes(<int64_t>mark_size(self, synced, at) + record.extension_size + record.key_size
-                                        + record.value_size)
+    cdef int64_t ahead = <int64_t>mark_size(self, synced, at) + record.extension_size + record.key_size
+    cdef int64_t end = at + frame_bytes(ahead + record.value_size)
     cdef int64_t target = at + FRAME_HEADER_BYTES
     cdef uint32_t mark_bytes
     cdef uint32_t crc
@@ -150,33 +159,54 @@ cdef inline int append_frame(Store self, record_input *record, uint32_t relative
         return STATUS_FULL
     if end + FOOTER_BYTES > striate_load_i64(&self.allocated):
         return STATUS_GROW
-    mark_bytes = begin_frame(self, record, relative_offset, at, synced, &header, mark)
-    # Payload first, header last: a process killed in between leaves a header that was never written, which recovery
-    # knows for torn and not for rot.
-    if mark_bytes + record.extension_size + record.key_size == 0:
-        crc = striate_crc32c_frame(self.seed, &header.payload_size, record.value, record.value_size)
+    mark_bytes = begin_frame(self, record, relative_offset, at, synced, &made.header, mark)
+    if ahead and ahead + record.value_size <= SMALL_PAYLOAD_BYTES:
+        # Made in one piece: one checksum and two stores cost less than one for each part.
+        fill_payload(record, mark, mark_bytes, made.payload)
+        crc = striate_crc32c_frame(self.seed, &made.header.payload_size, made.payload, made.header.payload_size)
+        place(self, target, made.payload, made.header.payload_size, False)
+    elif ahead == 0:
+        crc = striate_crc32c_frame(self.seed, &made.header.payload_size, record.value, record.value_size)
+        if record.value_size:
+            place(self, target, record.value, record.value_size, record.value_size >= WRITE_BYTES)
     else:
-        crc = striate_crc32c_frame(self.seed, &header.payload_size, mark, mark_bytes)
+        crc = striate_crc32c_frame(self.seed, &made.header.payload_size, mark, mark_bytes)
         crc = striate_crc32c_extend(crc, record.extension, record.extension_size)
         crc = striate_crc32c_extend(crc, record.key, record.key_size)
         crc = striate_crc32c_extend(crc, record.value, record.value_size)
-        if mark_bytes:
-            place(self, target, mark, mark_bytes, False)
-            target += mark_bytes
-        if record.extension_size:
-            place(self, target, record.extension, record.extension_size, False)
-            target += record.extension_size
-        if record.key_size:
-            place(self, target, record.key, record.key_size, False)
-            target += record.key_size
-    if record.value_size:
-        place(self, target, record.value, record.value_size, record.value_size >= WRITE_BYTES)
-    header.checksum = crc
-    place(self, at, &header, FRAME_HEADER_BYTES, False)
+        place_part(self, &target, mark, mark_bytes)
+        place_part(self, &target, record.extension, record.extension_size)
+        place_part(self, &target, record.key, record.key_size)
+        if record.value_size:
+            place(self, target, record.value, record.value_size, record.value_size >= WRITE_BYTES)
+    made.header.checksum = crc
+    place(self, at, &made.header, FRAME_HEADER_BYTES, False)
     self.chain = striate_crc32c_u32(self.chain, crc)
     self.written = end
     position[0] = at
     return 0
+
+
+cdef inline void fill_payload(record_input *record, const uint32_t *mark, uint32_t mark_bytes, char *to) noexcept nogil:
+    if mark_bytes:
+        memcpy(to, mark, 8)
+        to += 8
+    if record.extension_size == 8:
+        memcpy(to, record.extension, 8)
+    elif record.extension_size:
+        memcpy(to, record.extension, record.extension_size)
+    to += record.extension_size
+    if record.key_size:
+        memcpy(to, record.key, record.key_size)
+        to += record.key_size
+    if record.value_size:
+        memcpy(to, record.value, record.value_size)
+
+
+cdef inline void place_part(Store self, int64_t *position, const void *data, uint32_t size) noexcept nogil:
+    if size:
+        place(self, position[0], data, size, False)
+        position[0] += size
 
 
 cdef inline int64_t readable_end(Store self) noexcept nogil:

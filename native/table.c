@@ -130,10 +130,11 @@ void striate_stripe_remove(striate_stripe *stripe, striate_place place, int reas
     striate_counts *counts = &stripe->counts[entry->space];
 
     if (striate_is_watched(stripe->table)) {
-        striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+        striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space, stripe->source};
 
         striate_change_publish(stripe->table, striate_change_new(&key, entry, 0), reason);
     }
+    stripe->source = 0;
     counts->evictions += reason == STRIATE_EVICTED;
     counts->expirations += reason == STRIATE_EXPIRED;
     counts->deletions += reason == STRIATE_DELETED;

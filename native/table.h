@@ -21,7 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "siphash.h"
+#include "keyhash.h"
+#include "lock.h"
 #include "slab.h"
 
 #define STRIATE_MAX_KEY_BYTES 65535
@@ -37,6 +38,7 @@ enum { /* results; those below 0 are refusals */
     STRIATE_PRESENT = 2,   /* there is such a key, so nothing was done */
     STRIATE_CHANGED = 3,   /* the version is not the expected one, so nothing was done */
     STRIATE_MISFIT = 4,    /* the stored value is no 64-bit decimal number, or the sum would not be one */
+    STRIATE_BUSY = 5,      /* the call would have to wait, so nothing was done */
     STRIATE_NO_MEMORY = -1,
     STRIATE_NO_ROOM = -2,  /* larger than the bound, or everything else is already evicted */
     STRIATE_SHORT = -3     /* this stripe has nothing more to evict: striate_table_make_room, then again */
@@ -92,21 +94,21 @@ typedef struct striate_counts {
 struct striate_wheel;
 struct striate_table;
 
+/* The first cache line is all that a hit reads and writes of it. */
 typedef struct striate_stripe {
-    pthread_mutex_t lock;
-    uint64_t *directory; /* segment addresses, their local depth in the low six bits; NULL: nothing there yet */
+    striate_word_lock lock;
     uint32_t depth;      /* the directory has 2^depth entries, found by the low bits of the hash */
-    uint32_t timed;      /* entries with a timer */
+    uint64_t *directory; /* segment addresses, their local depth in the low six bits; NULL: nothing there yet */
     uint64_t version;
-    /* what follows fills a second line with the first field of the slab */
+    uint32_t timed;    /* entries with a timer */
+    int32_t aging_due; /* accesses until the next bucket fades */
     striate_counts *counts; /* one for each namespace */
     struct striate_table *table;
     struct striate_wheel *wheel; /* NULL until the first timer */
+    striate_slab slab;
     uint8_t *sketch;
     uint32_t sketch_bits;
-    int32_t aging_due; /* accesses until the next bucket fades */
     int64_t spare_entries, spare_bytes; /* borrowed from the table's pool and not yet used */
-    striate_slab slab;
     int64_t entries, bytes; /* what the bounds are about; over all namespaces */
     uint32_t segments;
     uint32_t hand_place, hand_bucket; /* eviction.c */
@@ -114,6 +116,7 @@ typedef struct striate_stripe {
     uint32_t aging_round;
     uint32_t *window;
     uint32_t window_start, window_count, window_capacity;
+    uint16_t source; /* of the removal that comes next, as of striate_key */
 } __attribute__((aligned(128))) striate_stripe;
 
 enum { /* what happened to a key; the last three are the reasons of a removal */
@@ -132,11 +135,12 @@ typedef struct striate_change {
     int32_t kind;
     uint32_t key_size, old_size, new_size;
     uint8_t old_flags, new_flags, space;
+    uint16_t source; /* of the key it was made with */
     char bytes[]; /* key, old value, new value */
 } striate_change;
 
 typedef struct striate_table {
-    uint64_t hash_key[2]; /* secret: what makes collisions unpredictable */
+    striate_secret secret;
     uint32_t stripe_count;
     uint32_t space_count;
     int64_t max_entries, max_bytes; /* INT64_MAX: unbounded */
@@ -162,7 +166,8 @@ typedef struct striate_key {
     const char *bytes;
     uint64_t hash; /* striate_table_hash */
     uint32_t size;
-    uint32_t space;
+    uint16_t space;
+    uint16_t source; /* on whose behalf, for listeners; 0: one's own */
 } striate_key;
 
 /* ---------------------------------------------------------------- the whole table */
@@ -184,7 +189,7 @@ int striate_table_make_room(striate_table *table, int64_t bytes);
 
 static inline uint64_t striate_table_hash(const striate_table *table, const char *bytes, uint64_t size,
                                           uint32_t space) {
-    return striate_siphash13(table->hash_key, bytes, size) ^ space * 0x9E3779B97F4A7C15ull;
+    return striate_hash_key(&table->secret, bytes, size, space);
 }
 
 /* ---------------------------------------------------------------- one stripe
@@ -196,11 +201,11 @@ static inline uint32_t striate_table_stripe_of(const striate_table *table, uint6
     return (uint32_t)(hash >> 48) & (table->stripe_count - 1);
 }
 static inline striate_stripe *striate_lock(striate_table *table, uint32_t stripe) {
-    pthread_mutex_lock(&table->stripes[stripe].lock);
+    striate_take_lock(&table->stripes[stripe].lock);
     return &table->stripes[stripe];
 }
 static inline void striate_unlock(striate_stripe *stripe) {
-    pthread_mutex_unlock(&stripe->lock);
+    striate_give_lock(&stripe->lock);
 }
 
 /* Where a look-up ended. */
@@ -238,7 +243,9 @@ static inline striate_timer *striate_entry_timer(striate_entry *entry) {
     return (striate_timer *)(entry + 1);
 }
 static inline uint32_t striate_entry_ahead(uint8_t flags) {
-    return (flags & STRIATE_TIMED ? 16 : 0) + (flags & STRIATE_IDLE ? 16 : 0) + (flags & STRIATE_TAGGED ? 8 : 0);
+    static const uint8_t ahead[8] = {0, 16, 16, 32, 8, 24, 24, 40}; /* of timer, idle and tag count */
+
+    return ahead[flags & (STRIATE_TIMED | STRIATE_IDLE | STRIATE_TAGGED)];
 }
 static inline striate_idle *striate_entry_idle(striate_entry *entry) {
     return (striate_idle *)(striate_entry_timer(entry) + 1);

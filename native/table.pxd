@@ -36,6 +36,7 @@ cdef extern from "access.h" nogil:
         STRIATE_PRESENT
         STRIATE_CHANGED
         STRIATE_MISFIT
+        STRIATE_BUSY
         STRIATE_NO_MEMORY
         STRIATE_NO_ROOM
         STRIATE_SHORT
@@ -75,7 +76,7 @@ cdef extern from "access.h" nogil:
         uint64_t hits, misses, insertions, updates, deletions, evictions, expirations
         int64_t entries, bytes
     ctypedef struct striate_stripe:
-        pass
+        uint16_t source
     ctypedef struct striate_table:
         uint32_t stripe_count
         uint32_t space_count
@@ -86,13 +87,15 @@ cdef extern from "access.h" nogil:
         const char *bytes
         uint64_t hash
         uint32_t size
-        uint32_t space
+        uint16_t space
+        uint16_t source
     ctypedef struct striate_change:
         striate_change *next
         uint64_t sequence
         int32_t kind
         uint32_t key_size, old_size, new_size
         uint8_t old_flags, new_flags, space
+        uint16_t source
         char *bytes
     ctypedef int striate_visitor(void *context, striate_stripe *stripe, striate_entry *entry) noexcept
 
@@ -150,6 +153,10 @@ cdef extern from "access.h" nogil:
                     uint64_t capacity, striate_found *found)
     int striate_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
                     const striate_options *options, uint64_t *version)
+    int striate_try_get(striate_table *table, const striate_key *key, int64_t now, int peek, char *buffer,
+                        uint64_t capacity, striate_found *found)
+    int striate_try_set(striate_table *table, const striate_key *key, const char *value, uint32_t size, int64_t now,
+                        const striate_options *options, uint64_t *version)
     int striate_delete(striate_table *table, const striate_key *key, int64_t now, uint64_t expected)
     int striate_touch(striate_table *table, const striate_key *key, int64_t now, int64_t deadline, int64_t idle)
     int striate_increment(striate_table *table, const striate_key *key, int64_t now, int64_t delta, int64_t *sum)
@@ -166,6 +173,7 @@ cdef extern from "access.h" nogil:
 cdef extern from "changes.h" nogil:
     void striate_table_report(striate_table *table, int64_t limit)
     striate_change *striate_table_take_changes(striate_table *table, int64_t *lost)
+    void striate_table_wake_listeners(striate_table *table)
     int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeout_ns)
 
 

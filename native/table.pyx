@@ -115,7 +115,10 @@ cdef class StripedTable:
         striate_table_report(self.table, limit)
 
     def take_changes(self):
-        """``([(sequence, kind, space, key, old, old flags, new, new flags), ...], how many more were lost)``."""
+        """``(changes, how many more were lost)``.
+
+        A change is ``(sequence, kind, space, key, old, old flags, new, new flags, source)``.
+        """
         cdef int64_t lost
         cdef striate_change *change = striate_table_take_changes(self.table, &lost)
         cdef striate_change *next_change
@@ -128,7 +131,7 @@ cdef class StripedTable:
             old = place[:change.old_size]
             new = place[change.old_size:change.old_size + change.new_size]
             found.append((change.sequence, change.kind, change.space, key, old, change.old_flags, new,
-                          change.new_flags))
+                          change.new_flags, change.source))
             next_change = change.next
             free(change)
             change = next_change
@@ -138,6 +141,10 @@ cdef class StripedTable:
     def change_word(self):
         """Moves with each change that is reported."""
         return striate_load_u32(&self.table.change_word)
+
+    def wake_listeners(self):
+        """End :meth:`wait_change` wherever it waits."""
+        striate_table_wake_listeners(self.table)
 
     def wait_change(self, uint32_t seen, int64_t timeout_ns):
         """Sleep until :attr:`change_word` is not ``seen``, or until the time is over (below 0: never)."""

@@ -81,7 +81,7 @@ void striate_wheel_add(striate_stripe *stripe, uint32_t ref) {
 /* ---------------------------------------------------------------- turning */
 
 static void expire_entry(striate_stripe *stripe, striate_entry *entry) {
-    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space};
+    striate_key key = {striate_entry_key(entry), 0, entry->key_size, entry->space, 0};
     striate_place place;
 
     key.hash = striate_table_hash(stripe->table, key.bytes, key.size, key.space);

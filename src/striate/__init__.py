@@ -29,14 +29,20 @@ from striate.types import (
 )
 
 if TYPE_CHECKING:
+    from striate._native.streamentry import StreamEntry, StreamId
     from striate.storage import history
     from striate.storage.async_database import AsyncDatabase, AsyncTransaction, aopen
     from striate.storage.async_log import AsyncLog
+    from striate.storage.async_stream import AsyncGroup, AsyncStream
     from striate.storage.async_table import AsyncTable
     from striate.storage.cache import Cache
+    from striate.storage.changes import Changes
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
     from striate.storage.memoize import arguments_key, method_key
+    from striate.storage.storages import MemoryStorage, Storage, TableStorage
+    from striate.storage.stream import Group, Stream
+    from striate.storage.stream_info import ConsumerInfo, GroupInfo, PendingEntry, StreamInfo
     from striate.storage.table import Table
     from striate.storage.transaction import Transaction
 
@@ -50,10 +56,12 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "Cache",
     "CacheChange",
     "CacheStats",
+    "Changes",
     "CompactionResult",
     "Database",
     "Log",
     "LogStats",
+    "MemoryStorage",
     "PickleCodec",
     "Problem",
     "Record",
@@ -65,7 +73,19 @@ __all__ = [  # noqa: PLE0604  (errors.__all__ is a list of str)
     "RepairReport",
     "SegmentInfo",
     "SnapshotInfo",
+    "Storage",
     "Table",
+    "AsyncGroup",
+    "AsyncStream",
+    "Group",
+    "Stream",
+    "StreamEntry",
+    "StreamId",
+    "StreamInfo",
+    "GroupInfo",
+    "ConsumerInfo",
+    "PendingEntry",
+    "TableStorage",
     "Transaction",
     "VerifyReport",
     "aopen",
@@ -84,9 +104,23 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "AsyncTable": "striate.storage.async_table",
         "AsyncTransaction": "striate.storage.async_database",
         "Cache": "striate.storage.cache",
+        "Changes": "striate.storage.changes",
         "Database": "striate.storage.database",
+        "MemoryStorage": "striate.storage.storages",
         "PickleCodec": "striate.storage.codecs",
+        "Storage": "striate.storage.storages",
         "Table": "striate.storage.table",
+        "AsyncGroup": "striate.storage.async_stream",
+        "AsyncStream": "striate.storage.async_stream",
+        "Group": "striate.storage.stream",
+        "Stream": "striate.storage.stream",
+        "StreamEntry": "striate._native.streamentry",
+        "StreamId": "striate._native.streamentry",
+        "StreamInfo": "striate.storage.stream_info",
+        "GroupInfo": "striate.storage.stream_info",
+        "ConsumerInfo": "striate.storage.stream_info",
+        "PendingEntry": "striate.storage.stream_info",
+        "TableStorage": "striate.storage.storages",
         "Transaction": "striate.storage.transaction",
         "aopen": "striate.storage.async_database",
         "open": "striate.storage.database",

@@ -24,6 +24,9 @@ __all__ = [
     "DiskFullError",
     "EntryTooLargeError",
     "ForkedError",
+    "GroupExistsError",
+    "GroupNotFoundError",
+    "ImportFormatError",
     "InvalidArgumentError",
     "InvalidTypeError",
     "KeyTooLargeError",
@@ -43,6 +46,7 @@ __all__ = [
     "RecordTooLargeError",
     "StorageError",
     "StrayFileError",
+    "StreamIdError",
     "StriateError",
     "SyncFailedError",
     "TableNotFoundError",
@@ -317,6 +321,21 @@ class NotADatabaseError(UsageError):
         self.found = found
 
 
+class ImportFormatError(UsageError, ValueError):
+    """The file to import is no export of striate, or is damaged; nothing was changed.
+
+    Attributes:
+        path: the file, and the line where there are lines. reason: what is wrong.
+    """
+
+    default_hint = "give a file that `striate db export` wrote"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be imported: {reason}")
+        self.path = path
+        self.reason = reason
+
+
 class DatabaseLogError(UsageError):
     """The log belongs to a database: keys of several tables are in it, which must not be taken for one another."""
 
@@ -348,6 +367,41 @@ class TableNotFoundError(UsageError, LookupError):
         super().__init__(f"{path} has no table {_shown(name)}")
         self.path = path
         self.name = name
+
+
+class GroupNotFoundError(UsageError, LookupError):
+    """The stream has no such consumer group."""
+
+    default_hint = "make it with stream.group(name)"
+
+    def __init__(self, path: str, group: bytes) -> None:
+        super().__init__(f"no consumer group {_shown(group)} in {path}")
+        self.path = path
+        self.group = group
+
+
+class GroupExistsError(UsageError):
+    """The stream has a consumer group of that name already."""
+
+    def __init__(self, path: str, group: bytes) -> None:
+        super().__init__(f"there is a consumer group {_shown(group)} in {path} already")
+        self.path = path
+        self.group = group
+
+
+class StreamIdError(UsageError, ValueError):
+    """The id is not above that of the stream's last entry; nothing was appended.
+
+    Attributes:
+        path: the database. id: what was asked for, ``None`` when there is no higher one left. last: the stream's last.
+    """
+
+    def __init__(self, path: str, id: str | None, last: str) -> None:
+        what = "there is no higher id than" if id is None else f"the id {id} is not the next or a higher one:"
+        super().__init__(f"{what} {last}, the last of the stream")
+        self.path = path
+        self.id = id
+        self.last = last
 
 
 class TransactionClosedError(UsageError):

@@ -170,6 +170,7 @@ class CacheStats:
         expirations: whose time had come. entries: there now.
         bytes: what ``max_bytes`` is about: each entry's key, value and header, and 16 for its place in the index.
         memory_bytes: what the whole cache, index, free space and all namespaces included, has taken from the system.
+        counters: how many entries there are for which a predicate holds, by name: :meth:`striate.Cache.add_counter`.
     """
 
     hits: int
@@ -182,6 +183,7 @@ class CacheStats:
     entries: int
     bytes: int
     memory_bytes: int
+    counters: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def hit_ratio(self) -> float:
@@ -199,6 +201,8 @@ class CacheChange:
         kind: ``created``, ``replaced``, ``patched`` (``incr``), ``deleted``, ``expired``, ``evicted``; or ``missed``:
             the listener was too slow for ``missed`` changes before this place, and all else is empty.
         key, old, new: the values are as the cache decodes them; ``None`` where there is none.
+        source: on whose behalf it was done, as given to :meth:`striate.Cache.from_source`; ``None``: nobody else's.
+            Expiry and eviction are the cache's own doing, whoever stored the entry.
     """
 
     sequence: int
@@ -207,3 +211,4 @@ class CacheChange:
     old: object = None
     new: object = None
     missed: int = 0
+    source: str | None = None

@@ -83,11 +83,16 @@ def test_every_public_method_is_in_the_table_or_tested_elsewhere() -> None:
     named = {name.split()[0].rstrip(",") for name in OPERATIONS}
     elsewhere = {
         "changes",
+        "from_source",
+        "add_counter",
+        "remove_counter",
         "memoize",
         "begin_sweeping",
         "namespace",
         "stats",
         "expire",
+        "load",
+        "forget",
         "keys",
         "time_ns",
         "decode_stored",
@@ -305,3 +310,25 @@ def test_options_that_cannot_be(options: dict[str, Any]) -> None:
     with pytest.raises((errors.InvalidArgumentError, errors.InvalidTypeError)) as caught:
         Cache(**options)
     assert caught.value.argument in options
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_many_keys_and_values_of_mixed_kinds(place: int) -> None:
+    """Wherever the first stands that cannot be read as it is: text beyond ASCII, a value that is no bytes."""
+    cache = Cache(compress_from=50)
+    keys: list[bytes | str] = [b"bytes", "ascii", b"", "x" * 40]
+    keys.insert(place, "größe")
+    values: list[Any] = [b"1", b"22", b"", b"z" * 100]
+    values.insert(3 - place, bytearray(b"buffer"))
+    pairs = dict(zip(keys, values, strict=True))
+    cache.set_many(pairs)
+    assert cache.get_many(keys) == [cache.get(key) for key in keys] == values
+    assert cache.get_many(tuple(reversed(keys))) == values[::-1]
+    for bad in (1, b"k" * 65_536, "k" * 65_536):
+        for keys_with_bad in ([bad, b"new"], [b"new", bad], ["größe", bad]):
+            with pytest.raises((TypeError, ValueError)):
+                cache.set_many([(key, b"other") for key in keys_with_bad])
+            with pytest.raises((TypeError, ValueError)):
+                cache.get_many(keys_with_bad)
+    assert dict(cache.items()) == {key.encode() if isinstance(key, str) else key: pairs[key] for key in keys}
+    assert cache.delete_many(keys) == len(keys)

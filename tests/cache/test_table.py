@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,17 +21,80 @@ from striate._native.table import StripedTable
 # ---------------------------------------------------------------- the hash
 
 
-def test_the_hash_is_siphash_1_3() -> None:
+def siphashes(texts: list[bytes]) -> list[int]:
     """CPython's hash of bytes is the same function; with PYTHONHASHSEED=0 its key is zero."""
     if sys.hash_info.algorithm != "siphash13":
         pytest.skip(f"this Python hashes with {sys.hash_info.algorithm}")
-    texts = [os.urandom(size) for size in [*range(1, 40), 1000]]
     program = "import sys; print(*[hash(bytes.fromhex(text)) for text in sys.argv[1:]])"
     arguments = [sys.executable, "-c", program, *[text.hex() for text in texts]]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     told = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    return [int(number) % 2**64 for number in told]
+
+
+def test_long_keys_are_hashed_by_siphash_1_3() -> None:
+    texts = [os.urandom(size) for size in [*range(33, 70), 1000]]
     table = StripedTable(hash_key=bytes(16))
-    assert [table.hash(text) for text in texts] == [int(number) % 2**64 for number in told]
+    assert [table.hash(text) for text in texts] == siphashes(texts)
+
+
+def short_hash(secret: list[int], key: bytes, space: int) -> int:
+    """What native/keyhash.h says, over integers of any size."""
+
+    def word(start: int) -> int:
+        return int.from_bytes(key[start : start + 8], "little")
+
+    total = secret[4] * (len(key) << 8 | space)
+    if len(key) >= 8:
+        total += ((secret[0] + word(0)) % 2**64) * ((secret[1] + word(len(key) - 8)) % 2**64)
+    elif len(key) >= 4:
+        few = int.from_bytes(key[:4], "little") << 32 | int.from_bytes(key[-4:], "little")
+        total += ((secret[0] + few) % 2**64) * secret[1]
+    else:
+        few = key[0] << 16 | key[len(key) // 2] << 8 | key[-1] if key else 0
+        total += ((secret[0] + few) % 2**64) * secret[1]
+    if len(key) > 16:
+        total += ((secret[2] + word(8)) % 2**64) * ((secret[3] + word(len(key) - 16)) % 2**64)
+    total %= 2**128
+    mixed = (total % 2**64 ^ secret[5]) * (total >> 64 ^ secret[6])
+    return mixed % 2**64 ^ mixed >> 64
+
+
+def test_short_keys_are_hashed_by_products_with_secret_words() -> None:
+    secret = siphashes([number.to_bytes(8, "little") for number in range(7)])
+    table = StripedTable(hash_key=bytes(16))
+    for size in range(33):
+        for key in (os.urandom(size), bytes(size), b"\xff" * size):
+            for space in (0, 1, 255):
+                assert table.hash(key, space) == short_hash(secret, key, space)
+
+
+def test_keys_that_differ_little_have_hashes_that_differ_much() -> None:
+    """One bit of the key, or one byte more or less: each bit of the hash changes half of the times."""
+    table = StripedTable()
+    changed = [0] * 64
+    rounds = 0
+    for size in range(1, 49):
+        key = os.urandom(size)
+        others = [key[:-1], key + b"\0"]
+        others += [(int.from_bytes(key, "little") ^ 1 << bit).to_bytes(size, "little") for bit in range(8 * size)]
+        for other in others:
+            difference = table.hash(key) ^ table.hash(other)
+            rounds += 1
+            for bit in range(64):
+                changed[bit] += difference >> bit & 1
+    assert all(0.45 < count / rounds < 0.55 for count in changed), changed
+
+
+@pytest.mark.parametrize("form", [b"%d", b"%08d", b"user:%d:name", b"%032d", b"%d............................"])
+def test_keys_that_count_upwards_are_spread_like_random_ones(form: bytes) -> None:
+    """Over the buckets, the segments and the stripes."""
+    table = StripedTable()
+    hashes = [table.hash(form % number) for number in range(1 << 15)]
+    for shift in (0, 16, 23, 48, 57):
+        loads = collections.Counter(each >> shift & 127 for each in hashes)
+        surplus = sum((loads[place] - 256) ** 2 / 256 for place in range(128))  # chi squared: 127 on average
+        assert 60 < surplus < 240, (shift, surplus)
 
 
 def test_every_table_hashes_differently() -> None:
@@ -133,3 +200,16 @@ def test_no_set_waits_for_a_resize() -> None:
     took = slowest_share(lambda key: cache.set(key, value), count)
     print(f"p99.99 of set {took:.0f} µs, of get {noise:.0f} µs")
     assert took < max(200, 2 * noise)
+
+
+def test_bulk_calls_ask_for_memory_ahead(tmp_path: Path) -> None:
+    """A compiler may take what only prefetches for nothing at all, and then a bulk call waits for each entry alone."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    native = Path(__file__).resolve().parents[2] / "native"
+    flags = ["-O3", "-DNDEBUG", "-std=gnu11", "-D_GNU_SOURCE", "-S"]
+    made = tmp_path / "bulk.s"
+    subprocess.run([compiler, *flags, str(native / "bulk.c"), "-o", str(made)], check=True)
+    asked = re.findall(r"^\s+(?:prefetch|prfm)", made.read_text(), re.MULTILINE)
+    assert len(asked) >= 4  # a bucket, and three lines of an entry

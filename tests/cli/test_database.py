@@ -35,6 +35,18 @@ def test_looking(run: Run, shop: str) -> None:
     assert run("db", "stat", shop + "?").code == 2
 
 
+def test_stat_names_the_caches(run: Run, shop: str) -> None:
+    with striate.open(shop) as db:
+        db.cache("pages", max_items=5, codec="json")
+        db.cache("all")
+    found = run("db", "stat", shop, "--json").json["caches"]
+    assert [(row["cache"], row["max_items"], row["codec"]) for row in found] == [
+        ("all", None, None),
+        ("pages", 5, "json"),
+    ]
+    assert "cache pages: max_items 5, codec json; in memory only" in run("db", "stat", shop).text
+
+
 def test_changing(run: Run, shop: str) -> None:
     assert run("db", "set", shop, "stock", "milk", "7").code == 0
     assert run("db", "set", shop, "new", "a", "1", "--ttl", "1h", "--json").json["version"] > 0

@@ -15,6 +15,7 @@ from striate.storage import hints
 from striate.storage.log import Log
 
 from .driver import Options, Recorded
+from .streams import observed
 from .tables import CATALOG, Changes, Key, Seen, Tables, Value
 
 NAMES = ("a", "b", "c")
@@ -39,6 +40,9 @@ def observe(db: Database, now_us: int) -> Seen:
         assert table.get_many([*found, b"never"]) == [*(value for value, _ in found.values()), None]
         assert all(key in table and table[key] == value for key, (value, _) in found.items())
         rows |= {(name, key): row for key, row in found.items()}
+    for name in db.streams():
+        rows[CATALOG, name.encode()] = b"", 0
+        rows |= {key: (stored, 0) for key, stored in observed(db, name, now_us).items()}
     return Seen(db.log.next_offset, now_us, rows)
 
 

@@ -20,12 +20,13 @@ from .database_driver import DatabaseDriver
 from .driver import Driver
 from .explore import Explorer, Tally, parse_replay, run_task
 from .rot import check_rot, rot_states
+from .stream_driver import StreamDriver
 from .toy import FLAWS, flawed
 from .workloads import WORKLOADS
 
 FEW = 5
 ROTTING = ["append_one_by_one", "append_batches", "rolls", "reopening", "keyed", "fixed_length"]
-MANY = {Driver: 300, DatabaseDriver: 500}  # about 35,000 in all
+MANY = {Driver: 300, DatabaseDriver: 500, StreamDriver: 500}  # about 35,000 in all
 PROCESSES = 2
 
 
@@ -125,7 +126,7 @@ def acknowledged_early(operations: list[tuple[object, ...]], name: str) -> list[
 def test_a_compaction_that_forgets_deletions_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """What they hide is in a segment that stays, and would be back."""
     rewrite = table_compaction._rewrite
-    monkeypatch.setattr(table_compaction, "_rewrite", lambda db, run, first: rewrite(db, run, True))
+    monkeypatch.setattr(table_compaction, "_rewrite", lambda db, run, first, *rest: rewrite(db, run, True, *rest))
     assert Explorer("deletions_that_hide").run_sample(500).failures
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from . import appending, database_workloads, faulty, rewriting
+from . import appending, database_workloads, faulty, rewriting, stream_workloads
 from .driver import Driver
 from .registry import SEGMENT_BYTES, WORKLOADS, Workload
 
-__all__ = ["TOY", "WORKLOADS", "appending", "database_workloads", "faulty", "rewriting"]
+__all__ = ["TOY", "WORKLOADS", "appending", "database_workloads", "faulty", "rewriting", "stream_workloads"]
 
 
 def _toy(driver: Driver, random: Random) -> None:

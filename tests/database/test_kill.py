@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import appends, transfers
+from support import appends, pipeline, transfers
 from support.child import DEADLINE_S, TESTS
 
 import striate
@@ -26,6 +26,7 @@ from striate import history
 
 KILLS = 38  # of each of the eight; 304 in all
 WORKERS = 4
+PIPELINE_KILLS = 30  # of each of the two
 
 
 def hear_until(process: subprocess.Popen[bytes], heard: bytearray, end: float, word: bytes) -> None:
@@ -108,6 +109,29 @@ def test_a_few_kills_while_money_moves(tmp_path: Path, durability: str, style: s
 def test_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
     assert move_money(tmp_path / "db", durability, style, KILLS) > KILLS
     check_compaction(tmp_path / "db", durability)
+
+
+# ---------------------------------------------------------------- streams
+
+
+def kill_the_pipeline(path: Path, durability: str, kills: int) -> int:
+    chance = random.Random(f"pipeline {durability}")
+    done = 0
+    for cycle in range(kills):
+        heard = killed(chance, "pipeline", path, f"pipeline {durability} {cycle}", durability, 3)
+        said = [int(line.split()[1]) for line in heard.split(b"\n")[:-1] if line.startswith(b"done ")]
+        done = pipeline.check(path, durability, max([done, *said]))
+    return done
+
+
+def test_a_few_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
+    kill_the_pipeline(tmp_path / "db", durability, 4)
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(1200)
+def test_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
+    assert kill_the_pipeline(tmp_path / "db", durability, PIPELINE_KILLS) > PIPELINE_KILLS
 
 
 # ---------------------------------------------------------------- lists

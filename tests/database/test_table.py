@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import striate
+from striate._native.upkeep import dump_entries
 
 
 def test_set_and_get(table: striate.Table[bytes]) -> None:
@@ -182,3 +184,24 @@ def test_a_later_value_is_not_uncovered_by_an_expired_one(tmp_path: Path) -> Non
     clock.us += 2_000_000
     with striate.open(tmp_path / "db", "process", clock=clock) as db:
         assert db.table("t").get(b"a") is None
+
+
+def test_the_index_says_where_each_record_stands(db: striate.Database, table: striate.Table[bytes]) -> None:
+    """A wrong position is found out and costs time, so only this tells."""
+    for i in range(200):
+        table.set(b"%d" % (i % 60), b"x" * (i * 7 % 700))
+        table.add(b"a%d" % i, b"")
+        if i % 9 == 0:
+            table.set_many({b"m%d" % (i % 4): b"1", b"%d" % i: b"2"}, ttl=1000 if i % 2 else None)
+            table.delete(b"%d" % (i % 60))
+    cursor, found = dump_entries(table._view, 0)
+    assert cursor == 0
+    count = 0
+    while found:
+        size, position, version, _ = struct.unpack_from("<IIQq", found)
+        key, found = found[24 : 24 + size], found[24 + size :]
+        segment = [s for s in db.log._segments if s.base_offset < version][-1]
+        record = db.log.read(version - 1)
+        assert segment.store.read_record(8 * position) == (record.timestamp, key, record.value)
+        count += 1
+    assert count == len(table)

@@ -32,7 +32,7 @@ static uint64_t next_random(uint64_t *state) {
 static void make_key(uint64_t number, char text[24], striate_key *key) {
     key->bytes = text;
     key->size = (uint32_t)snprintf(text, 24, "key %u", (unsigned)number);
-    key->space = 0;
+    key->space = key->source = 0;
     key->hash = striate_table_hash(table, key->bytes, key->size, 0);
 }
 
@@ -47,12 +47,18 @@ static void set_one(uint64_t number, uint64_t random, int64_t now) {
                                .idle = random % 16 ? STRIATE_NEVER : 1 << 26};
     char text[24], value[600];
     uint64_t version;
+    uint32_t size;
     striate_key key;
+    int status;
 
     make_key(number, text, &key);
     memset(value, (char)('a' + number % 26), sizeof value);
     options.mode = (int32_t)(random >> 8 & 1);
-    if (striate_set(table, &key, value, (uint32_t)(random >> 16) % sizeof value, now, &options, &version) < 0)
+    size = (uint32_t)(random >> 16) % sizeof value;
+    status = striate_try_set(table, &key, value, size, now, &options, &version);
+    if (status == STRIATE_BUSY)
+        status = striate_set(table, &key, value, size, now, &options, &version);
+    if (status < 0)
         fail("set was refused");
 }
 
@@ -60,9 +66,13 @@ static void get_one(uint64_t number, int64_t now) {
     char text[24], value[600];
     striate_found found;
     striate_key key;
+    int status;
 
     make_key(number, text, &key);
-    if (striate_get(table, &key, now, 0, value, sizeof value, &found) == STRIATE_DONE)
+    status = striate_try_get(table, &key, now, 0, value, sizeof value, &found);
+    if (status == STRIATE_BUSY)
+        status = striate_get(table, &key, now, 0, value, sizeof value, &found);
+    if (status == STRIATE_DONE)
         check(value, found.size, number);
 }
 

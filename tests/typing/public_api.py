@@ -67,6 +67,60 @@ async def asynchronous(path: Path) -> None:
         assert_type(await log.verify(), striate.VerifyReport)
 
 
+class User:
+    name: str
+
+
+def counters(cache: striate.Cache[User]) -> None:
+    cache.add_counter("ann", lambda key, user: key.startswith(b"a") and user.name == "ann")
+    cache.add_counter("b", lambda key, user: user.nothing)  # type: ignore[attr-defined]
+    assert_type(cache.stats().counters, dict[str, int])
+
+
+async def changes(cache: striate.Cache[bytes]) -> None:
+    assert_type(cache.from_source("node-2"), striate.Cache[bytes])
+    with cache.changes(limit=10) as listener:
+        assert_type(listener, striate.Changes)
+        assert_type(listener.get(timeout=1), striate.CacheChange | None)
+        async for change in listener:
+            assert_type(change.key, bytes)
+
+
+def caches(db: striate.Database, other: striate.AsyncDatabase) -> None:
+    assert_type(db.cache("a", max_items=5, ttl=1.5), striate.Cache[bytes])
+    assert_type(db.cache("b", codec="json", type=User), striate.Cache[User])
+    assert_type(other.cache("b", codec="msgpack", type=User).get("k"), User | None)
+    assert_type(db.drop_cache("a"), bool)
+    assert_type(list(other.caches()), list[str])
+
+
+class Rows:
+    cache_enabled = True
+
+    def put(self, key: bytes, value: bytes, expires: float | None) -> None: ...
+    def get(self, key: bytes) -> tuple[bytes, float | None] | None:
+        return None
+
+    def delete(self, key: bytes) -> None: ...
+    def collect(self) -> list[tuple[bytes, tuple[bytes, float | None]]]:
+        return []
+
+
+class NoRows:
+    def put(self, key: bytes, value: bytes, expires: float | None) -> None: ...
+
+
+def storages(table: striate.Table[bytes], typed: striate.Table[int]) -> None:
+    for storage in (Rows(), striate.MemoryStorage(), striate.TableStorage(table, cache_enabled=False)):
+        own: striate.Storage = storage
+        cache: striate.Cache[User] = striate.Cache(storage=own, codec="json", type=User)
+        assert_type(cache.load(), int)
+        assert_type(cache.get("k"), User | None)
+        cache.forget("k")
+    striate.Cache(storage=NoRows())  # type: ignore[arg-type]
+    striate.TableStorage(typed)  # type: ignore[arg-type]
+
+
 def errors(error: Exception) -> None:
     if isinstance(error, striate.OffsetOutOfRangeError):
         assert_type(error.lowest_offset, int)

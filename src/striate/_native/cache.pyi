@@ -1,6 +1,6 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TypeVar, overload
+from typing import Self, TypeVar, overload
 
 from striate._native.entries import Entries
 
@@ -8,6 +8,7 @@ _V = TypeVar("_V")
 _D = TypeVar("_D")
 
 class CacheCore(Entries[_V]):
+    def _marked(self, source: int) -> Self: ...
     def incr(
         self,
         key: bytes | str,

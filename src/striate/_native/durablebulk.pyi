@@ -4,14 +4,14 @@ from typing import Any, TypeVar, overload
 
 from striate._native.durable import TableCore
 
-V = TypeVar("V")
-D = TypeVar("D")
+_V = TypeVar("_V")
+_D = TypeVar("_D")
 
-class DurableTable(TableCore[V]):
+class DurableTable(TableCore[_V]):
     @overload
-    def get_many(self, keys: Iterable[bytes | str]) -> list[V | None]: ...
+    def get_many(self, keys: Iterable[bytes | str]) -> list[_V | None]: ...
     @overload
-    def get_many(self, keys: Iterable[bytes | str], default: D) -> list[V | D]: ...
+    def get_many(self, keys: Iterable[bytes | str], default: _D) -> list[_V | _D]: ...
     def __len__(self) -> int: ...
     @property
     def _changes(self) -> int: ...
@@ -20,7 +20,7 @@ class DurableTable(TableCore[V]):
     ) -> tuple[int, list[tuple[bytes, int]]]: ...
     def set_many(
         self,
-        items: Mapping[bytes, V] | Mapping[str, V] | Iterable[tuple[bytes | str, V]],
+        items: Mapping[bytes, _V] | Mapping[str, _V] | Iterable[tuple[bytes | str, _V]],
         *,
         ttl: float | timedelta | None = None,
     ) -> None: ...

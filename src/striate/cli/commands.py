@@ -7,7 +7,7 @@ import platform
 import click
 
 import striate
-from striate.cli import database, log_inspect, log_read, log_write, measure
+from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell
 from striate.cli.output import print_json, print_line
 from striate.cli.parameters import json_option
 from striate.cli.program import Program
@@ -68,6 +68,9 @@ for command in (
     log_write.compact,
 ):
     log.add_command(command)
+
+for command in (export.export, export.import_, shell.shell):
+    database.db.add_command(command)
 
 app.add_command(database.db)
 app.add_command(measure.demo)

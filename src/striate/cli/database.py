@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any
 
 import click
 
 import striate
 from striate.cli.output import json_line, plain, print_json, print_line, print_table, progress, safe_text, size_text
 from striate.cli.parameters import DURATION, json_option, path_argument
-from striate.errors import InvalidArgumentError, NotADatabaseError
+from striate.errors import NotADatabaseError
 
-__all__ = ["db"]
-
-_BATCH = 1000
+__all__ = ["db", "open_database"]
 
 table_argument = click.argument("table")
 key_argument = click.argument("key")
@@ -33,9 +28,12 @@ def db() -> None:
     """
 
 
-def _open(path: str) -> striate.Database:
-    """The database at a path, which must be there."""
-    if not os.path.isdir(os.path.join(path, "log")):
+def open_database(path: str, *, make: bool = False) -> AbstractContextManager[striate.Database]:
+    """The database at a path, which must be there unless it may be made; in the shell the one that is open."""
+    shared = click.get_current_context().find_object(striate.Database)
+    if shared is not None:
+        return nullcontext(shared)
+    if not make and not os.path.isdir(os.path.join(path, "log")):
         raise NotADatabaseError(path, "no log")
     return striate.open(path, compaction_interval_s=None)
 
@@ -44,18 +42,36 @@ def _open(path: str) -> striate.Database:
 @path_argument
 @json_option
 def stat(path: str, as_json: bool) -> None:
-    """Show the tables and the size of the database at PATH."""
-    with _open(path) as database:
+    """Show the tables, the names of the caches and the size of the database at PATH."""
+    with open_database(path) as database:
         stats = database.log.stats()
         rows = [
             {"table": name, "keys": len(database.stored(name)), **options}
             for name, options in sorted(database.tables().items())
         ]
+        caches = [{"cache": name, **options} for name, options in sorted(database.caches().items())]
     if as_json:
-        print_json({"path": path, "tables": rows, "log": plain(stats)})
+        print_json({"path": path, "tables": rows, "caches": caches, "log": plain(stats)})
         return
     print_table(["table", "keys", "codec"], [[str(r["table"]), f"{r['keys']:,}", str(r["codec"] or "-")] for r in rows])
+    for cache in caches:
+        options = ", ".join(f"{option} {value}" for option, value in list(cache.items())[1:] if value is not None)
+        print_line(f"cache {safe_text(str(cache['cache']))}: {safe_text(options or 'no bounds')}; in memory only")
     print_line(f"log: {stats.records:,} records, {size_text(stats.size_bytes)}")
+
+
+@db.command()
+@path_argument
+@json_option
+def tables(path: str, as_json: bool) -> None:
+    """List the tables of the database at PATH."""
+    with open_database(path) as database:
+        found = database.tables()
+    for name in sorted(found):
+        if as_json:
+            sys.stdout.buffer.write(json_line({"table": name, **found[name]}))
+        else:
+            print_line(safe_text(name))
 
 
 @db.command()
@@ -65,7 +81,7 @@ def stat(path: str, as_json: bool) -> None:
 @json_option
 def get(path: str, table: str, key: str, as_json: bool) -> None:
     """Print the value of KEY in TABLE; exit code 1 when there is none."""
-    with _open(path) as database:
+    with open_database(path) as database:
         value, version = database.stored(table).get_with_version(key)
     if not version:
         raise KeyNotFoundException(key)
@@ -92,7 +108,7 @@ class KeyNotFoundException(click.ClickException):
 def set_(path: str, table: str, key: str, value: str | None, ttl: float | None, as_json: bool) -> None:
     """Store VALUE, or what comes on stdin, under KEY in TABLE, which is made if it is not there."""
     data = sys.stdin.buffer.read() if value is None else value.encode("utf-8", "surrogateescape")
-    with striate.open(path, compaction_interval_s=None) as database:
+    with open_database(path, make=True) as database:
         if table not in database.tables():
             database.table(table)
         version = database.stored(table).set(key, data, ttl=ttl)
@@ -109,7 +125,7 @@ def set_(path: str, table: str, key: str, value: str | None, ttl: float | None, 
 @json_option
 def delete(path: str, table: str, key: str, as_json: bool) -> None:
     """Remove KEY from TABLE; exit code 1 when it is not there."""
-    with _open(path) as database:
+    with open_database(path) as database:
         deleted = database.stored(table).delete(key)
     if not deleted:
         raise KeyNotFoundException(key)
@@ -125,7 +141,7 @@ def delete(path: str, table: str, key: str, as_json: bool) -> None:
 @json_option
 def scan(path: str, table: str, prefix: str, count: int | None, as_json: bool) -> None:
     """Print the keys and values of TABLE, in no order."""
-    with _open(path) as database:
+    with open_database(path) as database:
         for key, value in islice(database.stored(table).scan(prefix), count):
             if as_json:
                 sys.stdout.buffer.write(json_line({"key": plain(key), "value": plain(value)}))
@@ -135,99 +151,10 @@ def scan(path: str, table: str, prefix: str, count: int | None, as_json: bool) -
 
 @db.command()
 @path_argument
-@click.option("--table", "tables", multiple=True, help="Only this table. Repeatable.")
-def export(path: str, tables: tuple[str, ...]) -> None:
-    r"""Print the database at PATH as JSON lines, which `striate db import` takes.
-
-    \b
-    striate db export shop > shop.jsonl
-    """
-    with _open(path) as database:
-        for name in tables or sorted(database.tables()):
-            stored = database.stored(name)
-            sys.stdout.buffer.write(json_line({"table": name, **database.tables()[name]}))
-            with progress(f"exporting {name}", unit="keys") as advance:
-                for number, key in enumerate(stored.scan_keys()):
-                    _, value, end = stored._read_latest(key)
-                    if value is not None:
-                        line = {"key": plain(key), "value": plain(value)}
-                        sys.stdout.buffer.write(json_line(line | ({"expires_ms": end} if end else {})))
-                    if number % _BATCH == 0:
-                        advance(number, len(stored))
-
-
-@db.command("import")
-@path_argument
-@click.argument("file", type=click.File("rb"), default="-")
-@json_option
-def import_(path: str, file: Any, as_json: bool) -> None:
-    """Store what `striate db export` printed, FILE or stdin, in the database at PATH; it is made if not there."""
-    count = 0
-    with striate.open(path, compaction_interval_s=None) as database:
-        for table, rows in _batches(_lines(file), database):
-            timed = [(key, value, end) for key, value, end in rows if end]
-            table._set_many_nowait([(key, value) for key, value, end in rows if not end])
-            for key, value, end in timed:
-                table._write_nowait(key, value, end)
-            count += len(rows)
-        database.sync()
-    if as_json:
-        print_json({"path": path, "imported": count})
-    else:
-        print_line(f"{count:,} keys")
-
-
-Row = tuple[bytes, bytes, int]
-
-
-def _lines(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, 1):
-        try:
-            document = json.loads(line)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict) or not ("table" in document or {"key", "value"} <= document.keys()):
-            raise InvalidArgumentError(f"line {number}", "an object of `striate db export`", line[:80])
-        yield document
-
-
-def _batches(
-    documents: Iterable[dict[str, Any]], database: striate.Database
-) -> Iterator[tuple[striate.Table[bytes], list[Row]]]:
-    table: striate.Table[bytes] | None = None
-    rows: list[Row] = []
-    for document in documents:
-        if "table" in document:
-            if table is not None:
-                yield table, rows
-            name, rows = document["table"], []
-            database.table(name, document.get("codec"))
-            table = database.stored(name)
-            continue
-        if table is None:
-            raise InvalidArgumentError("the first line", "that of a table", document)
-        rows.append((_bytes(document["key"]), _bytes(document["value"]), int(document.get("expires_ms", 0))))
-        if len(rows) == _BATCH:
-            yield table, rows
-            rows = []
-    if table is not None:
-        yield table, rows
-
-
-def _bytes(text: object) -> bytes:
-    if isinstance(text, str):
-        return text.encode()
-    if isinstance(text, dict) and isinstance(text.get("base64"), str):
-        return base64.b64decode(text["base64"], validate=True)
-    raise InvalidArgumentError("a key or value", 'text or {"base64": "..."}', text)
-
-
-@db.command()
-@path_argument
 @json_option
 def verify(path: str, as_json: bool) -> None:
     """Read and check every byte of the database at PATH; exit code 1 when something is wrong."""
-    with _open(path) as database, progress("verifying", unit="steps") as advance:
+    with open_database(path) as database, progress("verifying", unit="steps") as advance:
         report = database.verify(advance)
     if as_json:
         print_json({"path": path, **plain(report)})
@@ -244,7 +171,7 @@ def verify(path: str, as_json: bool) -> None:
 @json_option
 def compact(path: str, as_json: bool) -> None:
     """Drop from the log of the database at PATH what does not count any more."""
-    with _open(path) as database, progress("compacting", unit="B") as advance:
+    with open_database(path) as database, progress("compacting", unit="B") as advance:
         result = database.compact(progress=advance)
     if as_json:
         print_json({"path": path, **plain(result)})
@@ -261,7 +188,7 @@ def compact(path: str, as_json: bool) -> None:
 @json_option
 def snapshot(path: str, target: str, as_json: bool) -> None:
     """Copy the database at PATH, every checksum verified, to the new directory TARGET, which is then a database."""
-    with _open(path) as database:
+    with open_database(path) as database:
         info = database.snapshot(target)
     if as_json:
         print_json(plain(info))

@@ -18,7 +18,7 @@ import click
 from striate.cli.output import plain
 from striate.errors import LogLockedError, LogNotFoundError, StriateError, UsageError
 
-__all__ = ["Program"]
+__all__ = ["Program", "exit_code", "report"]
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 
@@ -58,8 +58,8 @@ class Program(click.Group):
             _discard_output()
             return EXIT_PIPE
         except Exception as error:
-            _report(error, as_json)
-            return _exit_code(error)
+            report(error, as_json)
+            return exit_code(error)
         return code
 
     def _invoke(self, arguments: list[str], **extra: Any) -> int:
@@ -78,7 +78,8 @@ def _open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end, like any stdout
 
 
-def _exit_code(error: Exception) -> int:
+def exit_code(error: Exception) -> int:
+    """The exit code of a command that ended so."""
     if isinstance(error, click.ClickException):
         return error.exit_code
     not_found = isinstance(error, FileNotFoundError | LookupError)
@@ -106,7 +107,7 @@ def _describe(error: Exception) -> dict[str, Any]:
     return {"error": name, "message": message, "hint": hint, **fields} | ({"notes": notes} if notes else {})
 
 
-def _report(error: Exception, as_json: bool) -> None:
+def report(error: Exception, as_json: bool) -> None:
     """Write the error to stderr: one JSON object, or one line with the hint in parentheses."""
     if os.environ.get("STRIATE_TRACEBACK"):
         traceback.print_exception(error)

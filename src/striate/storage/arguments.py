@@ -3,6 +3,7 @@ with the argument's name."""
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 from datetime import timedelta
@@ -60,3 +61,13 @@ def microseconds(value: float | timedelta, name: str) -> int:
     if not 0 <= value < 1e12:
         raise InvalidArgumentError(name, "0 or more seconds", value)
     return int(value * 1_000_000)
+
+
+def lifetime(value: float | timedelta, name: str) -> float:
+    """How long an entry of a cache lives, in seconds; infinity for ever, as for its native half."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidTypeError(name, "seconds, a timedelta or None", type(value))
+    if not seconds > 0:
+        raise InvalidArgumentError(name, "more than 0 seconds", value)
+    return math.inf if seconds > 3.2e9 else float(seconds)

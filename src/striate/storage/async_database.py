@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from striate.errors import ConflictError, LogClosedError, WrongLoopError
 from striate.storage.arguments import absolute_path
+from striate.storage.arrivals import Arrivals
+from striate.storage.async_stream import AsyncStream
 from striate.storage.async_table import AsyncTable
+from striate.storage.caches import CacheOwner
 from striate.storage.codecs import Codec
-from striate.storage.database import DEFAULT_RETRIES, Database
+from striate.storage.database import DEFAULT_RETRIES, Database, StreamIds
 from striate.storage.syncs import Syncs
 from striate.storage.transaction import Transaction
 from striate.types import Durability, RecoveryReport
@@ -57,7 +60,7 @@ class AsyncTransaction(Transaction):
             self.rollback()
 
 
-class AsyncDatabase:
+class AsyncDatabase(CacheOwner):
     """Named tables with transactions over them, for one event loop.
 
     Takes the arguments of :class:`striate.Database`; open it with ``async with striate.aopen(path) as db`` or ``db =
@@ -74,6 +77,7 @@ class AsyncDatabase:
         self._opened: Database | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._syncs: Syncs | None = None
+        self._arrivals: Arrivals | None = None
         self._closing: asyncio.Future[None] | None = None
         self._retrying = asyncio.Lock()
 
@@ -90,12 +94,14 @@ class AsyncDatabase:
         except asyncio.CancelledError:
             await _undo(opening)
             raise
-        if database.durability == "power":
-            try:
+        try:
+            self._arrivals = Arrivals(database._partition, self._loop)
+            if database.durability == "power":
                 self._syncs = Syncs(database.log, self._loop, database._partition._sweep)
-            except BaseException:
-                database.close()
-                raise
+        except BaseException:
+            self._closed(None)
+            database.close()
+            raise
         self._opened = database
         return self
 
@@ -134,9 +140,32 @@ class AsyncDatabase:
         """A table by its name, made if it is not there; see :meth:`striate.Database.table`."""
         return AsyncTable(self._database.table(name, codec, type), self._settled)
 
+    @overload
+    def stream(self, name: str, *, ids: StreamIds = "time") -> AsyncStream[bytes]: ...
+    @overload
+    def stream(
+        self, name: str, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time"
+    ) -> AsyncStream[T]: ...
+    @overload
+    def stream(
+        self, name: str, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
+    ) -> AsyncStream[Any]: ...
+    def stream(self, name: str, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> AsyncStream[Any]:
+        """A stream by its name, made if it is not there; see :meth:`striate.Database.stream`."""
+        made = self._database.stream(name, codec, type, ids=ids)
+        assert self._arrivals is not None, "it is there while the database is open"
+        return AsyncStream(made, self._settled, self._arrivals)
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Names of the streams and the options they were made with."""
+        return self._database.streams()
+
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
         return self._database.tables()
+
+    def _cache_database(self) -> Database:
+        return self._database
 
     def transaction(self) -> AsyncTransaction:
         """A transaction over any tables: ``async with db.transaction() as tx: tx[table][key] = value``."""
@@ -210,6 +239,8 @@ class AsyncDatabase:
         if self._syncs is not None:
             self._syncs.stop()
             self._syncs = None
+        if self._arrivals is not None:
+            self._arrivals.stop()
 
     def __repr__(self) -> str:
         if self._opened is None:

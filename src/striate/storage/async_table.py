@@ -23,7 +23,7 @@ class AsyncTable(Generic[V]):
     """
 
     def __init__(self, table: Table[V], settled: Callable[[], Awaitable[None] | None]) -> None:
-        self._table = table
+        self._table = self._own = table
         # Gives what to await until everything written is durable, or None.
         self._settled = settled
         self._write_nowait = table._write_nowait

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from striate._native import scan
 from striate._native.cache import CacheCore
 from striate._native.table import StripedTable
 from striate.errors import InvalidArgumentError, InvalidTypeError
 from striate.storage.arguments import integer
+from striate.storage.cache_views import CacheItems, CacheValues, as_bytes
 from striate.storage.codecs import Codec, make_codec
 from striate.types import CacheStats
 
@@ -30,6 +31,7 @@ _MAX_STRIPES = 1024
 if TYPE_CHECKING:
     from striate.storage.changes import Changes
     from striate.storage.memoize import Memoized, Tags
+    from striate.storage.storages import Storage
 
     _Base = CacheCore
 else:
@@ -53,6 +55,8 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
             :class:`~striate.PickleCodec`; ``None``: values are bytes.
         type: what a msgspec codec decodes to and checks, for example a dataclass.
         compress_from: values of at least so many bytes are compressed (zlib, level 1) where that makes them smaller.
+        storage: a :class:`~striate.Storage` that is written first and read where memory lacks a key; memory then holds
+            a part of what it has.
         clock: gives nanoseconds that never decrease, for tests; ``None``: the system's monotonic clock.
         stripes: how many locks the table has, a power of two; ``None``: by its bounds, at most 32.
         hash_key: 16 secret bytes for the hash of keys; ``None``: random.
@@ -70,6 +74,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         codec: str | Codec[V] | None = None,
         type: Any = None,
         compress_from: int | None = None,
+        storage: Storage | None = None,
         clock: Callable[[], int] | None = None,
         stripes: int | None = None,
         hash_key: bytes | None = None,
@@ -86,6 +91,10 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         if hash_key is not None and not isinstance(hash_key, bytes):
             raise InvalidTypeError("hash_key", "16 bytes", hash_key.__class__)
         striped = StripedTable(max_items, max_bytes, stripes=stripes, hash_key=hash_key)
+        if storage is not None:
+            from striate.storage.stored_cache import over_storage
+
+            return over_storage(cls, storage, striped, (ttl, idle), codec, type, (compress_from, clock))
         self = cls._over(striped, 0, ttl, idle, codec, type, compress_from, clock)
         self._names = {}
         return self
@@ -156,7 +165,8 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         if name not in self._names:
             self._names[name] = self.striped.add_space()
         space = self._names[name]
-        return self._over(self.striped, space, ttl, idle, codec, type, compress_from, self.clock)
+        found = self._over(self.striped, space, ttl, idle, codec, type, compress_from, self.clock)
+        return found._marked(self.source) if self.source else found
 
     @overload
     def memoize(
@@ -221,6 +231,20 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
         return Changes(self.striped, self.space, limit, self.decode_stored)
 
+    def from_source(self, source: str) -> Self:
+        """The same cache for whoever passes on what was done elsewhere, say on another node.
+
+        Listeners find ``source`` in the changes that are made by it: so one that announces changes to others can leave
+        out those that came from there, and nothing is announced twice.
+        """
+        from striate.storage.changes import hub_of
+
+        if not isinstance(source, str):
+            raise InvalidTypeError("source", "a str", source.__class__)
+        marked = self._marked(hub_of(self.striped).number_of(source))
+        marked.__dict__.update(self.__dict__)
+        return marked
+
     # ---------------------------------------------------------------- figures
 
     def expire(self) -> int:
@@ -230,7 +254,36 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
     def stats(self) -> CacheStats:
         """Figures of this cache, without those of its namespaces; what has expired is dropped first."""
         self.expire()
-        return CacheStats(**self.striped.counts(self.space), memory_bytes=self.striped.memory_bytes)
+        counters = {} if self.striped.hub is None else self.striped.hub.counters.get(self.space, {})
+        counted = {name: counter.count() for name, counter in tuple(counters.items())}
+        return CacheStats(**self.striped.counts(self.space), memory_bytes=self.striped.memory_bytes, counters=counted)
+
+    def add_counter(self, name: str, predicate: Callable[[bytes, V], object]) -> None:
+        """Count the entries for which ``predicate(key, value)`` is true: ``stats().counters[name]``, exact at any time.
+
+        Another of that name makes way. It costs each write a copy of the old and the new value; between two looks at
+        the figures 65,536 changes are kept, beyond them the next look goes over all entries. It may run in any thread
+        that looks, and what it raises comes out there.
+        """
+        from striate.storage.counters import Counter, counters_of
+
+        if not isinstance(name, str):
+            raise InvalidTypeError("name", "a str", name.__class__)
+        if not callable(predicate):
+            raise InvalidTypeError("predicate", "a callable", predicate.__class__)
+        counter = Counter(self, predicate)
+        counter.count()
+        self.remove_counter(name)
+        counters_of(self)[name] = counter
+
+    def remove_counter(self, name: str) -> bool:
+        """Count no longer; whether there was such a counter."""
+        from striate.storage.counters import counters_of
+
+        counter = counters_of(self).pop(name, None)
+        if counter is not None:
+            counter.close()
+        return counter is not None
 
     def __len__(self) -> int:
         self.expire()
@@ -247,7 +300,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
         Writes may go on meanwhile: a key that stays comes exactly once, one that comes or goes at most once.
         """
-        wanted = _as_bytes(prefix, "prefix")
+        wanted = as_bytes(prefix, "prefix")
         cursor = 0
         while True:
             keys, cursor = scan.batch(self.striped, self.space, cursor, self.time_ns(), prefix=wanted)
@@ -269,11 +322,28 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def items(self) -> ItemsView[_Key, V]:
         """Keys and values; walking them is no access, and tolerates writes as :meth:`scan` does."""
-        return _Items(self)
+        return CacheItems(self)
 
     def values(self) -> ValuesView[V]:
         """The values, as :meth:`items`."""
-        return _Values(self)
+        return CacheValues(self)
+
+    # ---------------------------------------------------------------- a storage
+
+    def load(self) -> int:
+        """Take into memory what the storage has, at the start for example; how many entries. Reads and writes may go
+        on meanwhile."""
+        raise InvalidArgumentError("storage", "given to a cache that is to be loaded", None)
+
+    def forget(self, key: _Key | None = None) -> None:
+        """Drop what memory holds of a key, or of all, where a storage was changed by others; the storage keeps it.
+
+        Without a storage it is :meth:`delete` or :meth:`clear`.
+        """
+        if key is None:
+            self.clear()
+        else:
+            self.delete(key)
 
     # ---------------------------------------------------------------- dropping
 
@@ -282,15 +352,15 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         if self.space == 0 and not self._names and self.striped.hub is None:  # else each is told, or stays
             self.striped.clear()
         else:
-            scan.discard_prefix(self.striped, self.space, self.time_ns(), b"")
+            scan.discard_prefix(self.striped, self.space, self.time_ns(), b"", self.source)
 
     def delete_prefix(self, prefix: _Key) -> int:
         """Drop the keys that begin with ``prefix``; how many. Looks at every entry, without the GIL."""
-        return scan.discard_prefix(self.striped, self.space, self.time_ns(), _as_bytes(prefix, "prefix"))
+        return scan.discard_prefix(self.striped, self.space, self.time_ns(), as_bytes(prefix, "prefix"), self.source)
 
     def delete_tag(self, tag: _Key) -> int:
         """Drop the entries that were stored with ``tag``; how many. Looks at every entry, without the GIL."""
-        return scan.discard_tag(self.striped, self.space, self.time_ns(), _as_bytes(tag, "tag"))
+        return scan.discard_tag(self.striped, self.space, self.time_ns(), as_bytes(tag, "tag"), self.source)
 
     def popitem(self) -> tuple[bytes, V]:
         """Drop some entry and give it; a ``KeyError`` when there is none."""
@@ -324,28 +394,3 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         self.set_many(other)
         if more:
             self.set_many(more)
-
-
-class _Items(ItemsView[Any, Any]):
-    _mapping: Cache[Any]
-
-    def __iter__(self) -> Iterator[tuple[bytes, Any]]:
-        return self._mapping._scan_items()
-
-
-class _Values(ValuesView[Any]):
-    _mapping: Cache[Any]
-
-    def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping._scan_items())
-
-    def __contains__(self, value: object) -> bool:
-        return any(value == other for other in self)
-
-
-def _as_bytes(text: _Key, name: str) -> bytes:
-    if isinstance(text, str):
-        return text.encode()
-    if not isinstance(text, bytes):
-        raise InvalidTypeError(name, "bytes or str", type(text))
-    return text

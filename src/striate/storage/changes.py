@@ -1,8 +1,8 @@
 """Telling listeners what changes in a cache.
 
 The table keeps a bounded list of changes while anybody listens. Whoever asks first moves it into the queues of all
-listeners: so there is no thread, and a writer pays for one copy and never waits. What may not live here: how a change
-is decoded.
+listeners: so a writer pays for one copy and never waits, and there is no thread but for tasks that wait
+(changes_wait.py). What may not live here: how a change is decoded.
 """
 
 from __future__ import annotations
@@ -11,19 +11,25 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate._native.table import StripedTable
+from striate.errors import InvalidArgumentError
 from striate.storage.arguments import check_timeout, integer
 from striate.types import CacheChange
 
+if TYPE_CHECKING:
+    from striate.storage.changes_wait import ChangeWaiter
+
 _KINDS: dict[int, Any] = {1: "created", 2: "replaced", 3: "patched", 4: "deleted", 5: "expired", 6: "evicted"}
-_MOST_KEPT = 65_536
+MOST_KEPT = 65_536
 """Changes that the table keeps for listeners that do not ask."""
 _CREATED, _FIRST_REMOVAL = 1, 4
-_Row = tuple[int, int, int, bytes, bytes, int, bytes, int]
+_STEPS_IN_A_ROW = 256
+_MOST_SOURCES = 65_535
+_Row = tuple[int, int, int, bytes, bytes, int, bytes, int, int]
 
 
 class Changes:
@@ -37,8 +43,8 @@ class Changes:
         self._hub = hub_of(table)
         self._space, self._decode = space, decode
         self._rows: deque[_Row] = deque()
-        self._limit = integer(limit, "limit", 1, _MOST_KEPT)
-        self._missed = self._sequence = 0
+        self._limit = integer(limit, "limit", 1, MOST_KEPT)
+        self._missed = self._sequence = self._steps = 0
         self._hub.join(self)
 
     def get(self, timeout: float | None = None) -> CacheChange | None:
@@ -49,7 +55,7 @@ class Changes:
             word = self._hub.table.change_word
             self._hub.distribute()
             change = self._next()
-            if change is not None or self not in self._hub.listeners:
+            if change is not None or self.closed:
                 return change
             left = -1 if until is None else int((until - time.monotonic()) * 1e9)
             if until is not None and left <= 0:
@@ -65,13 +71,39 @@ class Changes:
         return found
 
     def close(self) -> None:
-        """Listen no longer; a ``get`` that waits in another thread may do so until the next change."""
+        """Listen no longer; whoever waits for the next change gets ``None``, or the end of the loop."""
         self._hub.leave(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this listens no longer."""
+        return self not in self._hub.listeners
 
     def __iter__(self) -> Iterator[CacheChange]:
         """Changes as they come, until this is closed."""
         while (change := self.get()) is not None:
             yield change
+
+    def __aiter__(self) -> Changes:
+        """Changes as they come, for ``async for``, until this is closed; other tasks run meanwhile."""
+        return self
+
+    async def __anext__(self) -> CacheChange:
+        """The next change. Cancelled, it takes none."""
+        self._steps += 1
+        if self._steps % _STEPS_IN_A_ROW == 0:
+            from asyncio import sleep
+
+            await sleep(0)  # let other tasks run while there is a backlog
+        while True:
+            word = self._hub.table.change_word
+            self._hub.distribute()
+            change = self._next()
+            if change is not None:
+                return change
+            if self.closed:
+                raise StopAsyncIteration
+            await self._hub.wait_for(word)
 
     def __enter__(self) -> Changes:
         return self
@@ -99,10 +131,12 @@ class Changes:
                 return change
             if not self._rows:
                 return None
-            sequence, kind, _, key, old, old_flags, new, new_flags = self._rows.popleft()
+            sequence, kind, _, key, old, old_flags, new, new_flags, number = self._rows.popleft()
+            source = self._hub.sources[number]
         had, has = kind != _CREATED, kind < _FIRST_REMOVAL
         old_value = self._decode(old, old_flags) if had else None
-        return CacheChange(sequence, _KINDS[kind], key, old_value, self._decode(new, new_flags) if has else None)
+        new_value = self._decode(new, new_flags) if has else None
+        return CacheChange(sequence, _KINDS[kind], key, old_value, new_value, source=source)
 
 
 class _Hub:
@@ -112,6 +146,9 @@ class _Hub:
         self._table = weakref.ref(table)
         self.lock = threading.Lock()
         self.listeners: weakref.WeakSet[Changes] = weakref.WeakSet()
+        self._waiter: ChangeWaiter | None = None
+        self.sources: list[str | None] = [None]  # by number
+        self.counters: dict[int, dict[str, Any]] = {}  # by number of the namespace; counters.py
 
     @property
     def table(self) -> StripedTable:
@@ -119,10 +156,19 @@ class _Hub:
         assert table is not None, "a listener holds its cache"
         return table
 
+    def number_of(self, source: str) -> int:
+        """The number of a source, which gets one if it has none."""
+        with self.lock:
+            if source not in self.sources:
+                if len(self.sources) > _MOST_SOURCES:
+                    raise InvalidArgumentError("source", f"one of at most {_MOST_SOURCES}", source)
+                self.sources.append(source)
+            return self.sources.index(source)
+
     def join(self, listener: Changes) -> None:
         with self.lock:
             self.listeners.add(listener)
-            self.table.report(_MOST_KEPT)
+            self.table.report(MOST_KEPT)
 
     def leave(self, listener: Changes) -> None:
         with self.lock:
@@ -130,6 +176,23 @@ class _Hub:
             if not self.listeners:
                 self.table.report(0)
                 self.table.take_changes()
+        self.table.wake_listeners()
+
+    def close(self) -> None:
+        """End all listening."""
+        with self.lock:
+            listeners = list(self.listeners)
+        for listener in listeners:
+            listener.close()
+
+    def wait_for(self, word: int) -> Awaitable[None]:
+        """Until the change word is another."""
+        from striate.storage.changes_wait import ChangeWaiter  # which imports asyncio
+
+        with self.lock:
+            if self._waiter is None:
+                self._waiter = ChangeWaiter()
+        return self._waiter.wait_for(self.table, word)
 
     def distribute(self) -> None:
         with self.lock:

@@ -70,6 +70,11 @@ def make_codec(codec: object, value_type: object) -> Codec[Any] | None:
     return codec  # type: ignore[return-value]
 
 
+def codec_name(codec: object) -> str | None:
+    """What a database keeps of a ``codec=``: its name, or that of its class."""
+    return codec if codec is None or isinstance(codec, str) else codec.__class__.__name__
+
+
 def _msgspec_codec(name: str, value_type: object) -> Codec[Any]:
     import msgspec
 

@@ -1,35 +1,36 @@
-"""Tables and transactions over one log: :class:`Database`.
+"""Tables, streams and transactions over one log: :class:`Database`.
 
-The log is the database: a table is a view of it, an index from key to the latest record. What may not live here:
-the operations on keys (table.py), transactions (transaction.py), the index (native/).
+The log is the database: a table is a view of it, an index from key to the latest record, and so is a stream, an index
+of its entries. What may not live here: the operations on keys (table.py) and entries (stream.py), transactions
+(transaction.py), the indexes (native/).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from striate._native.partition import Partition, View
+from striate._native.partition import Partition, StreamView
 from striate.errors import (
     ConflictError,
-    CorruptRecordError,
     InvalidArgumentError,
     InvalidTypeError,
     NotADatabaseError,
-    OptionMismatchError,
     PathExistsError,
     StorageError,
     TableNotFoundError,
 )
 from striate.storage import hints
-from striate.storage.arguments import absolute_path, check_progress, integer
-from striate.storage.codecs import Codec, make_codec
+from striate.storage.arguments import absolute_path, check_progress
+from striate.storage.caches import CacheOwner, Caches
+from striate.storage.catalog import Catalog, stream_view, table_view
+from striate.storage.codecs import Codec, codec_name, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
 from striate.storage.segment_list import OPEN
+from striate.storage.stream import Stream
 from striate.storage.table import Table
 from striate.storage.table_compaction import Compactor, StoppedError, compact
 from striate.storage.transaction import Transaction
@@ -39,15 +40,14 @@ if TYPE_CHECKING:
     from striate._native.io import Disk
 
 T = TypeVar("T")
+StreamIds = Literal["time", "offset"]
 
 LOG = "log"
-_MAX_VIEWS = 0xFFFFFFFE
-_MAX_NAME_BYTES = 1024
 DEFAULT_RETRIES = 100
 
 
-class Database:
-    """Named tables with transactions over them, in a directory; :func:`striate.open` opens one.
+class Database(CacheOwner):
+    """Named tables and streams with transactions over them, in a directory; :func:`striate.open` opens one.
 
     Args:
         path: the directory; made with mode 0700 when it is not there.
@@ -93,34 +93,23 @@ class Database:
         try:
             if self._log.recovery.problems:
                 self._log._raise_damaged()
-            self._catalog: dict[str, dict[str, Any]] = {}
-            self._naming = threading.Lock()
+            self._catalog = Catalog(self._path, self._log, self._partition)
+            self._caches = Caches()
             self._retrying = threading.Lock()
             self._pausing = threading.Lock()
             self._going_on = threading.Event()
             self._going_on.set()
-            self._next_view = 1
             self._compactor: Compactor | None = None
             self._paused = False
             start, catalog = hints.load(self._log, self._partition, self._path)
-            for name, entry in json.loads(catalog or b"{}").items():
-                self._on_catalog(name.encode(), json.dumps(entry).encode())
+            self._catalog.load(catalog)
             self._loaded = start
-            self._partition._take_in(start, self._on_catalog)
+            self._partition._take_in(start, self._catalog.take_in)
             if compaction_interval_s is not None and self._log._disk.background:
                 self._compactor = Compactor(self, compaction_interval_s)
         except BaseException:
             self._release()
             raise
-
-    def _on_catalog(self, name: bytes, text: bytes) -> None:
-        try:
-            entry = json.loads(text)
-            number, kind, options = integer(entry["id"], "id", 1, _MAX_VIEWS), entry["kind"], entry["options"]
-            self._catalog[name.decode()] = {"id": number, "kind": kind, "options": options}
-        except (ValueError, KeyError, TypeError, InvalidArgumentError) as error:
-            raise CorruptRecordError(self._log.path, f"a record of the catalog cannot be read: {error!r}") from error
-        self._next_view = max(self._next_view, number + 1)
 
     # ------------------------------------------------------------ tables
 
@@ -142,31 +131,10 @@ class Database:
         Raises:
             OptionMismatchError: it was made with another codec, or is not a table.
         """
-        if not isinstance(name, str):
-            raise InvalidTypeError("name", "a str", name.__class__)
-        encoded = name.encode()
-        if not 0 < len(encoded) <= _MAX_NAME_BYTES:
-            raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
         made = make_codec(codec, type)
-        options = {"codec": codec if codec is None or isinstance(codec, str) else codec.__class__.__name__}
-        with self._naming:
-            self._log._check_usable()
-            known = self._catalog.get(name)
-            if known is None:
-                known = {"id": self._next_view, "kind": "table", "options": options}
-                self._partition._append_catalog(encoded, json.dumps(known).encode())
-                self._catalog[name] = known
-                self._next_view += 1
-            self._check_options(name, known, options)
-            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
-            return Table(view, made, made is None or codec == "json")
-
-    def _check_options(self, name: str, known: dict[str, Any], options: dict[str, Any]) -> None:
-        if known["kind"] != "table":
-            raise OptionMismatchError(self._path, f"kind of {name!r}", known["kind"], "table")
-        for option, value in options.items():
-            if known["options"].get(option) != value:
-                raise OptionMismatchError(self._path, f"{option} of {name!r}", known["options"].get(option), value)
+        with self._catalog.lock:
+            view = table_view(self._partition, self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
+        return Table(view, made, made is None or codec == "json")
 
     def stored(self, name: str) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
@@ -174,16 +142,51 @@ class Database:
         Raises:
             TableNotFoundError: there is none of that name.
         """
-        known = self._catalog.get(name)
-        if known is None or known["kind"] != "table":
+        number = self._catalog.number_of(name, "table")
+        if number is None:
             raise TableNotFoundError(self._path, name)
-        with self._naming:
-            view = self._partition._views.get(known["id"]) or View(self._partition, known["id"])
+        with self._catalog.lock:
+            view = table_view(self._partition, number)
         return Table(view, None, True)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
-        return {name: dict(entry["options"]) for name, entry in self._catalog.items() if entry["kind"] == "table"}
+        return self._catalog.options_of("table")
+
+    # ------------------------------------------------------------ streams
+
+    @overload
+    def stream(self, name: str, *, ids: StreamIds = "time") -> Stream[bytes]: ...
+    @overload
+    def stream(self, name: str, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time") -> Stream[T]: ...
+    @overload
+    def stream(
+        self, name: str, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
+    ) -> Stream[Any]: ...
+    def stream(self, name: str, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> Stream[Any]:
+        """A stream by its name, made if it is not there.
+
+        Args:
+            name, codec, type: as of :meth:`table`; a name is of a table or of a stream.
+            ids: ``"time"``: an entry's id is the millisecond in which it was appended, and a number within it;
+                ``"offset"``: how many entries were appended up to it, and 0.
+
+        Raises:
+            OptionMismatchError: it was made with other options, or is not a stream.
+        """
+        if ids not in ("time", "offset"):
+            raise InvalidArgumentError("ids", '"time" or "offset"', ids)
+        made = make_codec(codec, type)
+        with self._catalog.lock:
+            number = self._catalog.enter(name, "stream", {"codec": codec_name(codec), "ids": ids})
+        return Stream(stream_view(self._partition, number), made, name)
+
+    def _stream_views(self) -> list[StreamView]:
+        return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Names of the streams and the options they were made with."""
+        return self._catalog.options_of("stream")
 
     # ------------------------------------------------------------ transactions
 
@@ -331,10 +334,15 @@ class Database:
         """Make everything written so far durable; at ``"power"`` it is already."""
         self._log.sync()
 
+    def _cache_database(self) -> Database:
+        return self
+
     def close(self) -> None:
-        """Make everything durable and let the next one open it, quickly. Again: nothing happens."""
+        """Make everything durable and let the next one open it, quickly; its caches are emptied. Again: nothing
+        happens."""
         if self.closed:
             return
+        self._caches.close()
         try:
             if self._log._is_ours():
                 if self._compactor is not None:
@@ -347,6 +355,8 @@ class Database:
         try:
             self._log.close()
         finally:
+            for view in self._stream_views():
+                view._wake()
             # A view and its partition know each other: the indexes would live until the next garbage collection.
             if self._log._is_ours():
                 self._partition._views.clear()
@@ -359,7 +369,7 @@ class Database:
         with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
             with contextlib.suppress(OSError, StorageError):
-                hints.save(self._log, self._partition, self._path, json.dumps(self._catalog).encode())
+                hints.save(self._log, self._partition, self._path, self._catalog.dump())
 
     def __enter__(self) -> Database:
         self._log._check_usable()
@@ -369,7 +379,7 @@ class Database:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self._catalog)} tables"
+        state = "closed" if self.closed else f"{len(self._catalog)} names"
         return f"<striate.Database {self._path!r} {state}>"
 
 

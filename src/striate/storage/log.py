@@ -514,7 +514,7 @@ class Log(SegmentList):
 
     def open_reader(self, start: int | None = None, stop: int | None = None) -> io.BufferedReader:
         """The values from ``start`` to ``stop`` as one byte stream: each a little-endian u32 length, then the bytes."""
-        from striate.storage.stream import LengthPrefixed
+        from striate.storage.byte_reader import LengthPrefixed
 
         return io.BufferedReader(LengthPrefixed(self.batches(start, stop)))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from striate._native.segment import Segment
+from striate._native.streams import StreamCore
 from striate._native.upkeep import copy_current, count_current, relocate
 from striate.errors import StriateError
 from striate.storage import hints
@@ -44,6 +45,10 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
             runs = list(_runs(db, sources, live_below))
             if runs:
                 hints.drop(log._disk, db.path)
+                for view in db._stream_views():
+                    StreamCore(view)._save_nowait()
+                log.sync()
+            durable = log.durable_offset
             total = sum(segment.end_position for run in runs for segment in run)
             done, before, after, made = 0, sum(s.end_position for s in sources), 0, 0
             records = log._count_records(sources)
@@ -53,7 +58,7 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
                 # What was written anew here holds nothing that a later run hides, so nor do both together.
                 segments = log._segments
                 first = clean.issuperset(s.base_offset for s in segments[: segments.index(run[0])])
-                result = _rewrite(db, run, first)
+                result = _rewrite(db, run, first, durable)
                 if first:
                     clean.update(s.base_offset for s in result)
                 dropped += sum(s.record_count for s in run) - sum(s.record_count for s in result)
@@ -97,7 +102,7 @@ def _too_far(run: list[Segment], segment: Segment) -> bool:
     return segment.next_offset - run[0].base_offset >= 0xFFFFFFF0
 
 
-def _rewrite(db: Database, run: list[Segment], first: bool) -> list[Segment]:
+def _rewrite(db: Database, run: list[Segment], first: bool, durable: int) -> list[Segment]:
     """One segment in place of several; what it is for is swapped in, and the index told."""
     log = db.log
     capacity = max(log.segment_bytes, 64 + sum(segment.end_position for segment in run))
@@ -108,7 +113,7 @@ def _rewrite(db: Database, run: list[Segment], first: bool) -> list[Segment]:
         for segment in run:
             position = 0
             while position >= 0:
-                position = copy_current(db._partition, segment, copy, position, first)
+                position = copy_current(db._partition, segment, copy, position, first, durable)
                 db._pace()
         copy.end_at(run[-1].next_offset)
         copy.seal_now()

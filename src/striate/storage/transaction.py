@@ -1,4 +1,4 @@
-"""Transactions over the tables of a database: :class:`Transaction`.
+"""Transactions over the tables and streams of a database: :class:`Transaction`.
 
 Optimistic: a transaction notes the version of each key it reads and keeps its writes to itself. Committing checks the
 versions and appends the writes as one batch, all under the locks of the keys (:mod:`striate._native.commit`), so
@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from striate._native.commit import Commit
 from striate._native.partition import Partition
 from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
+from striate.storage.stream import Group, Stream
+from striate.storage.stream_transaction import StreamsSeen, TransactionGroup, TransactionStream
 from striate.storage.table import Table, prefix_bytes, walk
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from striate.storage.async_stream import AsyncGroup, AsyncStream
+    from striate.storage.async_table import AsyncTable
 
 V = TypeVar("V")
 _Key = bytes | str
@@ -145,7 +150,9 @@ class TransactionTable(Generic[V]):
 class Transaction:
     """Reads and writes that take effect together or not at all.
 
-    ``tx[table]`` is a table as the transaction sees it. Leaving the ``with`` block commits; an exception rolls back.
+    ``tx[table]`` is a table as the transaction sees it, ``tx[stream]`` a stream, ``tx[group]`` a consumer group.
+    Leaving the ``with`` block commits; an exception rolls back.
+
     What it reads before committing may never have been together if it is going to fail: act on it only afterwards.
 
     Not for several threads or tasks at once.
@@ -155,6 +162,7 @@ class Transaction:
         self._path = path
         self._partition = partition
         self._seen: dict[int, tuple[Table[Any], _Seen]] = {}
+        self._streams = StreamsSeen()
         self._open = True
         self._entered = False
 
@@ -162,23 +170,35 @@ class Transaction:
         if not self._open:
             raise TransactionClosedError(self._path)
 
-    def __getitem__(self, table: Table[V]) -> TransactionTable[V]:
+    @overload
+    def __getitem__(self, view: Table[V] | AsyncTable[V]) -> TransactionTable[V]: ...
+    @overload
+    def __getitem__(self, view: Stream[V] | AsyncStream[V]) -> TransactionStream[V]: ...
+    @overload
+    def __getitem__(self, view: Group[V] | AsyncGroup[V]) -> TransactionGroup: ...
+    def __getitem__(self, view: Any) -> Any:
         self._check_open()
-        # The table of an AsyncDatabase has one inside.
-        own = getattr(table, "_table", table)
-        if not isinstance(own, Table) or own._partition is not self._partition:
-            raise InvalidTypeError("table", "a table of this database", type(table))
-        seen = self._seen.setdefault(own._view.number, (own, _Seen()))[1]
-        return TransactionTable(self, own, seen)
+        # Those of an AsyncDatabase have one inside.
+        own = getattr(view, "_own", view)
+        if isinstance(own, Table) and own._partition is self._partition:
+            seen = self._seen.setdefault(own._view.number, (own, _Seen()))[1]
+            return TransactionTable(self, own, seen)
+        if isinstance(own, Stream) and own._partition is self._partition:
+            return TransactionStream(self, own, self._streams)
+        if isinstance(own, Group) and own._core._partition is self._partition:
+            return TransactionGroup(self, own, self._streams)
+        raise InvalidTypeError("view", "a table, stream or group of this database", type(view))
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part that may fail alone: an exception takes back its writes and goes on from the ``with`` statement."""
         self._check_open()
         before = {number: dict(seen.writes) for number, (_, seen) in self._seen.items()}
+        entries, acknowledged = len(self._streams.entries), len(self._streams.acknowledged)
         try:
             yield
         except BaseException:
+            del self._streams.entries[entries:], self._streams.acknowledged[acknowledged:]
             for number, (_, seen) in self._seen.items():
                 seen.writes = before.get(number, {})
             raise
@@ -201,8 +221,9 @@ class Transaction:
         """Commit without waiting for the disk; whether there is anything to wait for."""
         self._check_open()
         self._open = False
-        parts = list(self._seen.values())
-        commit = Commit(self._partition, sum(len(seen.reads) + len(seen.writes) for _, seen in parts))
+        parts, streams = list(self._seen.values()), self._streams
+        changes = sum(len(seen.reads) + len(seen.writes) for _, seen in parts)
+        commit = Commit(self._partition, changes + streams.writes())
         for table, seen in parts:
             if seen.changes is not None:
                 commit.watch(table, seen.changes)
@@ -210,10 +231,16 @@ class Transaction:
                 commit.check(table, name, version)
             for name, (stored, end) in seen.writes.items():
                 commit.add(table, name, stored, end)
+        for stream, count in streams.changes.values():
+            commit.watch_stream(stream, count)
+        for stream, entry, value, key in streams.entries:
+            commit.append(stream, entry, value, key)
+        for group, ids in streams.acknowledged:
+            commit.acknowledge(group, ids)
         failed = commit.run()
         if failed is not None:
             raise ConflictError(self._path, failed[1])
-        if any(seen.writes for _, seen in parts):
+        if streams.writes() or streams.changes or any(seen.writes for _, seen in parts):
             return True
         # What was only read may be on its way to the disk as well; an absent key may be a deletion that is.
         reads = [version for _, seen in parts for version in seen.reads.values()]

@@ -1,0 +1,270 @@
+"""Reading a stream, for :class:`striate.Stream`: entries, figures, waiting for more.
+
+What may not live here: the index of entries (streamindex.c), changes (streams.pyx), groups (streamgroups.pyx).
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from striate._native.frame cimport frame_view
+from striate._native.keyindex cimport striate_spot
+from striate._native.lock cimport striate_give_lock
+from striate._native.partition cimport KEYED, StreamView, lock_stream, view_extension
+from striate._native.platform cimport (
+    striate_exchange_u32,
+    striate_fetch_add_u32,
+    striate_futex_wait,
+    striate_load_u32,
+    striate_monotonic_ns,
+)
+from striate._native.segment cimport Segment
+from striate._native.stream cimport (
+    STRIATE_ENTRY_HEAD_BYTES,
+    striate_group,
+    striate_id,
+    striate_met,
+    striate_stream_collect,
+    striate_stream_find,
+    striate_stream_group,
+    striate_stream_length,
+)
+from striate._native.streamentry cimport load_id, make_entry, make_id
+
+cdef enum:
+    MOST_AT_ONCE = 1048576            # entries of one call
+    ENTRIES_ON_STACK = 16
+
+
+cdef bint is_keyed(const frame_view *view) noexcept nogil:
+    cdef uint32_t number
+    cdef uint32_t flags = 0
+    return view_extension(view, &number, &flags) and flags & KEYED
+
+
+cdef class StreamReader:
+    """What reads of a stream: the base of :class:`StreamCore`."""
+
+    def __cinit__(self, StreamView view not None, encode=None, decode=None):
+        self._view, self._partition, self.stream = view, view.partition, view.stream
+        self.encode, self.decode = encode, decode
+
+    cdef int wait(self) except -1:
+        if self._partition.power:
+            self._partition.log.wait_durable()
+        return 0
+
+    def _wait(self):
+        """Wait until what was written is on disk, where durability is ``"power"``."""
+        self.wait()
+
+    cdef list entries_of(self, striate_met *found, int64_t count, bint with_removed):
+        cdef list entries = []
+        cdef frame_view view
+        cdef striate_spot spot
+        cdef object key, value
+        cdef int64_t number
+        cdef Segment segment
+        for number in range(count):
+            segment = None
+            if found[number].position:
+                spot.version, spot.position = found[number].version, found[number].position
+                segment = self._partition.frame_at(spot, &view)
+            if segment is None:
+                # Removed, now or since it was found.
+                if with_removed:
+                    entries.append(make_entry(&found[number], None, None))
+                continue
+            key = None
+            if view.key_size > STRIATE_ENTRY_HEAD_BYTES or is_keyed(&view):
+                key = PyBytes_FromStringAndSize(view.key + STRIATE_ENTRY_HEAD_BYTES,
+                                                view.key_size - STRIATE_ENTRY_HEAD_BYTES)
+            value = PyBytes_FromStringAndSize(view.value, view.value_size)
+            if self.decode is not None:
+                value = self.decode(value)
+            entries.append(make_entry(&found[number], key, value))
+        return entries
+
+    def _read(self, start, stop, bint backwards, int64_t most, bint after=False, bint latest=False):
+        """Entries from one id to another, ``None``: an end; ``after``: without the first. ``latest``: also those that
+        are not durable."""
+        cdef striate_id low, high
+        cdef striate_met few[ENTRIES_ON_STACK]
+        cdef striate_met *found = few
+        cdef int64_t count
+        low.ms = low.seq = 0
+        high.ms = high.seq = 0xFFFFFFFFFFFFFFFF
+        self._partition.log.check_open()
+        if start is not None:
+            load_id(start, "start", 0xFFFFFFFFFFFFFFFF if after else 0, &low)
+            if after:
+                if low.ms == 0xFFFFFFFFFFFFFFFF and low.seq == 0xFFFFFFFFFFFFFFFF:
+                    return []
+                low.seq += 1
+                low.ms += low.seq == 0
+        if stop is not None:
+            load_id(stop, "stop", 0xFFFFFFFFFFFFFFFF, &high)
+        if most > ENTRIES_ON_STACK:
+            found = <striate_met *>malloc(sizeof(striate_met) * <size_t>min(most, MOST_AT_ONCE))
+            if found == NULL:
+                raise MemoryError
+        try:
+            lock_stream(self.stream)
+            count = striate_stream_collect(self.stream, low, high, backwards,
+                                           0xFFFFFFFFFFFFFFFF if latest else self._partition.visible(),
+                                           min(most, MOST_AT_ONCE), found)
+            striate_give_lock(&self.stream.lock)
+            return self.entries_of(found, count, False)
+        finally:
+            if found != few:
+                free(found)
+
+    def _get(self, id):
+        """The entry with an id, or ``None``."""
+        cdef striate_id wanted
+        cdef striate_met found
+        cdef bint there
+        load_id(id, "id", 0, &wanted)
+        self._partition.log.check_open()
+        lock_stream(self.stream)
+        there = striate_stream_find(self.stream, wanted, &found) and found.version <= self._partition.visible()
+        striate_give_lock(&self.stream.lock)
+        entries = self.entries_of(&found, 1, False) if there else None
+        return entries[0] if entries else None
+
+    def __len__(self):
+        cdef int64_t length
+        self._partition.log.check_open()
+        lock_stream(self.stream)
+        length = striate_stream_length(self.stream, self._partition.visible())
+        striate_give_lock(&self.stream.lock)
+        return length
+
+    def _figures(self):
+        """``(last id, highest removed id, lowest id not trimmed, entries ever)``."""
+        cdef striate_id last, removed, low
+        cdef uint64_t added
+        self._partition.log.check_open()
+        lock_stream(self.stream)
+        last, removed, low, added = self.stream.last, self.stream.removed, self.stream.low, self.stream.added
+        striate_give_lock(&self.stream.lock)
+        return make_id(last), make_id(removed), make_id(low), added
+
+    def _group_names(self):
+        """Names of the groups."""
+        cdef char *names = NULL
+        cdef char *at
+        cdef uint64_t size = 0
+        cdef uint32_t number, length
+        lock_stream(self.stream)
+        for number in range(self.stream.group_count):
+            size += 4 + self.stream.groups[number].name_size
+        at = names = <char *>malloc(<size_t>size + 1)
+        if names != NULL:
+            for number in range(self.stream.group_count):
+                memcpy(at, &self.stream.groups[number].name_size, 4)
+                memcpy(at + 4, self.stream.groups[number].name, self.stream.groups[number].name_size)
+                at += 4 + self.stream.groups[number].name_size
+        striate_give_lock(&self.stream.lock)
+        if names == NULL:
+            raise MemoryError
+        try:
+            result = []
+            at = names
+            while at < names + size:
+                memcpy(&length, at, 4)
+                result.append(at[4:4 + length])
+                at += 4 + length
+            return sorted(result)
+        finally:
+            free(names)
+
+    @property
+    def _changes(self):
+        """How often anything was changed since opening."""
+        return self.stream.changes
+
+    @property
+    def _last_version(self):
+        """The version of the latest record."""
+        return self.stream.version
+
+    def _now_ms(self):
+        """Milliseconds since the epoch, by the database's clock."""
+        return self._partition.now_ns() // 1_000_000
+
+    # ------------------------------------------------------------ waiting
+
+    def _sleep(self, after, int64_t timeout_ns):
+        """Sleep until there is an entry behind an id, which readers see: whether there is."""
+        cdef striate_id low
+        load_id(after, "after", 0xFFFFFFFFFFFFFFFF, &low)
+        return self.sleep_after(low, b"", timeout_ns) != 0
+
+    cdef int sleep_after(self, striate_id low, bytes group, int64_t timeout_ns) except -1:
+        # `group`: behind what it has got last, instead.
+        cdef int64_t deadline = striate_monotonic_ns() + timeout_ns
+        cdef int64_t left = timeout_ns
+        cdef uint32_t seen
+        cdef uint64_t version
+        while True:
+            self._partition.log._raise_unless_open()
+            seen = striate_load_u32(&self.stream.word)
+            version = self.next_version(low, group)
+            if version and version <= self._partition.visible():
+                return True
+            if timeout_ns >= 0:
+                left = deadline - striate_monotonic_ns()
+                if left <= 0:
+                    return False
+            if version:
+                # It is in the log; seen it is when the disk has it.
+                if not self._partition.log._sleep(version - 1, left):
+                    return False
+                continue
+            with nogil:
+                self.wait_for_word(seen, left)
+            PyErr_CheckSignals()
+
+    cdef void wait_for_word(self, uint32_t seen, int64_t timeout_ns) noexcept nogil:
+        striate_fetch_add_u32(&self.stream.waiters, 1)
+        if striate_load_u32(&self.stream.word) == seen:
+            striate_futex_wait(&self.stream.word, seen, timeout_ns)
+        striate_fetch_add_u32(&self.stream.waiters, <uint32_t>-1)
+
+    cdef uint64_t next_version(self, striate_id low, bytes group) except? 0:
+        # The version of the first entry behind an id, visible or not; 0: none.
+        cdef striate_met found
+        cdef striate_id high
+        cdef int64_t count
+        cdef striate_group *own
+        high.ms = high.seq = 0xFFFFFFFFFFFFFFFF
+        lock_stream(self.stream)
+        if group:
+            own = striate_stream_group(self.stream, PyBytes_AS_STRING(group), <uint32_t>PyBytes_GET_SIZE(group))
+            low = own.last if own != NULL else high
+        if low.ms == high.ms and low.seq == high.seq:
+            count = 0
+        else:
+            low.seq += 1
+            low.ms += low.seq == 0
+            count = striate_stream_collect(self.stream, low, high, 0, 0xFFFFFFFFFFFFFFFF, 1, &found)
+        striate_give_lock(&self.stream.lock)
+        return found.version if count else 0
+
+    def _next(self, after, bytes group=b""):
+        """Whether there is an entry behind an id, or that a group has not got: 0 none, 1 not durable yet, 2 seen by
+        readers."""
+        cdef striate_id low
+        cdef uint64_t version
+        load_id(after, "after", 0xFFFFFFFFFFFFFFFF, &low)
+        self._partition.log.check_open()
+        version = self.next_version(low, group)
+        return 0 if version == 0 else 1 + (version <= self._partition.visible())
+
+    def _want(self):
+        """Ask to be told by the partition's descriptor of the next entry."""
+        striate_exchange_u32(&self.stream.wanted, 1)
