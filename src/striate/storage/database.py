@@ -364,7 +364,7 @@ class Database(CacheOwner):
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
         there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
-        if self._log._state != OPEN or there:
+        if self._log._state != OPEN or there or self._partition.poisoned:
             return
         with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
