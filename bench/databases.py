@@ -10,6 +10,7 @@ import random
 import sqlite3
 import threading
 import time
+from array import array
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import striate
 from bench import streams
@@ -27,6 +29,7 @@ _MAP_BYTES = 8 << 30
 _TASKS = 64
 _HOT_KEYS = 16
 _BUSY_S = 60
+_BEGINS_WITHIN_S = 5
 STRIATE, ROCKS, LMDB, DISKCACHE, SQLITE = "striate", "rocksdict", "py-lmdb", "diskcache", "sqlite WAL/FULL"
 
 
@@ -331,6 +334,46 @@ def _memory(sizes: DatabaseSizes, bench: Bench, round_index: int) -> Sample:
     return Sample(per_key, per_key)
 
 
+# ---------------------------------------------------------------- reads while segments are written anew
+
+
+def _worst_of_hundred(get: Callable[[bytes], object], keys: list[bytes], going_on: Callable[[], bool]) -> float:
+    """The 99th percentile of the times of single reads, in seconds, for as long as something goes on."""
+    times = array("q")
+    note, now = times.append, time.perf_counter_ns
+    while going_on() or not times:
+        for key in keys:
+            before = now()
+            get(key)
+            note(now() - before)
+    return sorted(times)[len(times) * 99 // 100] / 1e9
+
+
+def _reads_while_compacting(sizes: DatabaseSizes, bench: Bench, round_index: int) -> Sample:
+    options: dict[str, Any] = {"durability": "process", "segment_bytes": 32 * sizes.key_count}
+    with bench.workspace.fresh() as path:
+        with striate.open(path / "db", compaction_interval_s=None, **options) as db:
+            table, value = db.table("t"), os.urandom(_VALUE_BYTES)
+            chance = random.Random(round_index)
+            for part in (1.0, 0.7):
+                for start in range(0, sizes.key_count, 1000):
+                    numbers = [n for n in range(start, min(start + 1000, sizes.key_count)) if chance.random() < part]
+                    table.set_many([(key_of(number), value) for number in numbers])
+        requests = zipf_keys(sizes.key_count, sizes.request_count // 4, round_index)
+        with striate.open(path / "db", compaction_interval_s=0.01, **options) as db:
+            table = db.table("t")
+            with db.compaction_paused():
+                for _ in table.scan():
+                    pass
+                rounds = iter(range(20))
+                idle = _worst_of_hundred(table.get, requests, lambda: next(rounds, None) is not None)
+            deadline = time.monotonic() + _BEGINS_WITHIN_S
+            while not db.compacting and time.monotonic() < deadline:
+                table.get(requests[0])
+            busy = _worst_of_hundred(table.get, requests, lambda: db.compacting)
+    return Sample(busy / idle, busy * 1e6, idle * 1e6)
+
+
 def cases(sizes: DatabaseSizes) -> list[RatioCase | LimitCase]:
     """All of them, in the order of the table."""
     count = f"{sizes.key_count:,} keys"
@@ -349,4 +392,6 @@ def cases(sizes: DatabaseSizes) -> list[RatioCase | LimitCase]:
                   partial(_memory, sizes), single=True),
         LimitCase("open", f"open {sizes.open_count:,} keys with hints", STRIATE, "s", "s", 3,
                   partial(_open_time, sizes)),
+        LimitCase("compaction", f"99th percentile of Table.get, {count}", "while compacting", "µs", "×", 2,
+                  partial(_reads_while_compacting, sizes), peer_label="idle", peer_unit="µs"),
     ]  # fmt: skip

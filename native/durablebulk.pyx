@@ -30,7 +30,7 @@ from striate._native.keyindex cimport (
 from striate._native.partition cimport deadline_of, view_extension
 from striate._native.platform cimport striate_load_u64, striate_prefetch
 from striate._native.segment cimport Segment
-from striate._native.store cimport Store, read_frame
+from striate._native.store cimport Store, read_frame_of
 from striate._native.table cimport (
     STRIATE_NEVER,
     striate_counts,
@@ -162,8 +162,8 @@ cdef inline void open_one(place *places, int64_t place_count, wanted *item) noex
     at = place_of(places, place_count, item.spot.version - 1)
     if at < 0:
         return
-    if read_frame(<Store>places[at].store, <int64_t>item.spot.position * UNIT_BYTES, &view) != 0 \
-            or places[at].base_offset + view.relative_offset != item.spot.version - 1:
+    if read_frame_of(<Store>places[at].store, <int64_t>item.spot.position * UNIT_BYTES,
+                     <uint32_t>(item.spot.version - 1 - places[at].base_offset), &view) != 0:
         return
     if view_extension(&view, &number, &flags) and flags:
         return

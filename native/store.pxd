@@ -220,6 +220,15 @@ cdef inline int read_frame(Store self, int64_t position, frame_view *view) noexc
     return open_frame(self.memory, position, limit, self.seed, view)
 
 
+cdef inline int read_frame_of(Store self, int64_t position, uint32_t relative_offset, frame_view *view) noexcept nogil:
+    # read_frame for a position that is only a hint: whatever stands there is not taken for a length to checksum.
+    cdef int64_t limit = readable_end(self)
+    if position < STORE_HEADER_BYTES or position > limit - FRAME_HEADER_BYTES \
+            or (<const frame_header *>(self.memory + position)).relative_offset != relative_offset:
+        return STATUS_CORRUPT
+    return open_frame(self.memory, position, limit, self.seed, view)
+
+
 cdef inline int read_next_frame(Store self, int64_t position, int64_t *verified, frame_view *view) noexcept nogil:
     # read_frame for a walk; `verified` as of open_next_frame.
     cdef int64_t limit = readable_end(self)

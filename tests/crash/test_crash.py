@@ -126,7 +126,7 @@ def acknowledged_early(operations: list[tuple[object, ...]], name: str) -> list[
 def test_a_compaction_that_forgets_deletions_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """What they hide is in a segment that stays, and would be back."""
     rewrite = table_compaction._rewrite
-    monkeypatch.setattr(table_compaction, "_rewrite", lambda db, run, first, *rest: rewrite(db, run, True, *rest))
+    monkeypatch.setattr(table_compaction, "_rewrite", lambda db, run, first, durable: rewrite(db, run, True, durable))
     assert Explorer("deletions_that_hide").run_sample(500).failures
 
 

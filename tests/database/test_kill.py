@@ -25,8 +25,8 @@ import striate
 from striate import history
 
 KILLS = 38  # of each of the eight; 304 in all
-WORKERS = 4
 PIPELINE_KILLS = 30  # of each of the two
+WORKERS = 4
 
 
 def hear_until(process: subprocess.Popen[bytes], heard: bytearray, end: float, word: bytes) -> None:
@@ -98,22 +98,6 @@ def move_money(path: Path, durability: str, style: str, kills: int) -> int:
     return transfers_done
 
 
-@pytest.mark.parametrize("style", ["threads", "tasks"])
-def test_a_few_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
-    move_money(tmp_path / "db", durability, style, 2)
-
-
-@pytest.mark.kill
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("style", ["threads", "tasks"])
-def test_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
-    assert move_money(tmp_path / "db", durability, style, KILLS) > KILLS
-    check_compaction(tmp_path / "db", durability)
-
-
-# ---------------------------------------------------------------- streams
-
-
 def kill_the_pipeline(path: Path, durability: str, kills: int) -> int:
     chance = random.Random(f"pipeline {durability}")
     done = 0
@@ -132,6 +116,19 @@ def test_a_few_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
 @pytest.mark.timeout(1200)
 def test_kills_of_a_pipeline(tmp_path: Path, durability: str) -> None:
     assert kill_the_pipeline(tmp_path / "db", durability, PIPELINE_KILLS) > PIPELINE_KILLS
+
+
+@pytest.mark.parametrize("style", ["threads", "tasks"])
+def test_a_few_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
+    move_money(tmp_path / "db", durability, style, 2)
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("style", ["threads", "tasks"])
+def test_kills_while_money_moves(tmp_path: Path, durability: str, style: str) -> None:
+    assert move_money(tmp_path / "db", durability, style, KILLS) > KILLS
+    check_compaction(tmp_path / "db", durability)
 
 
 # ---------------------------------------------------------------- lists

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from striate._native.partition import Partition, StreamView
+from striate._native.replay import take_in
 from striate.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -24,7 +25,7 @@ from striate.errors import (
     TableNotFoundError,
 )
 from striate.storage import hints
-from striate.storage.arguments import absolute_path, check_progress
+from striate.storage.arguments import absolute_path, check_progress, integer
 from striate.storage.caches import CacheOwner, Caches
 from striate.storage.catalog import Catalog, stream_view, table_view
 from striate.storage.codecs import Codec, codec_name, make_codec
@@ -32,7 +33,7 @@ from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS,
 from striate.storage.segment_list import OPEN
 from striate.storage.stream import Stream
 from striate.storage.table import Table
-from striate.storage.table_compaction import Compactor, StoppedError, compact
+from striate.storage.table_compaction import Compactor, compact
 from striate.storage.transaction import Transaction
 from striate.types import CompactionResult, Durability, RecoveryReport, SnapshotInfo, VerifyReport
 
@@ -59,6 +60,8 @@ class Database(CacheOwner):
         clock: gives the time in microseconds since the epoch, in place of the system's clock.
         compaction_interval_s: seconds between looks for segments of which little counts any more; ``None``: only
             :meth:`compact` does.
+        compaction_bytes_per_s: the most of segments that the background compaction reads in a second, to leave the disk
+            to others; below the rate at which values are overwritten the log grows. ``None``: as much as it can.
 
     Raises:
         LogLockedError: another process, or this one, has it open. NotADatabaseError: the directory holds other things.
@@ -77,9 +80,12 @@ class Database(CacheOwner):
         sync_interval_ms: int = DEFAULT_SYNC_INTERVAL_MS,
         clock: Callable[[], int] | None = None,
         compaction_interval_s: float | None = 10.0,
+        compaction_bytes_per_s: int | None = None,
         _disk: Disk | None = None,
     ) -> None:
         self._path = absolute_path(path, "path")
+        if compaction_bytes_per_s is not None:
+            compaction_bytes_per_s = integer(compaction_bytes_per_s, "compaction_bytes_per_s", 1, 1 << 62)
         _check_directory(self._path)
         self._log = Log(
             os.path.join(self._path, LOG),
@@ -96,17 +102,13 @@ class Database(CacheOwner):
             self._catalog = Catalog(self._path, self._log, self._partition)
             self._caches = Caches()
             self._retrying = threading.Lock()
-            self._pausing = threading.Lock()
-            self._going_on = threading.Event()
-            self._going_on.set()
             self._compactor: Compactor | None = None
-            self._paused = False
             start, catalog = hints.load(self._log, self._partition, self._path)
             self._catalog.load(catalog)
             self._loaded = start
-            self._partition._take_in(start, self._catalog.take_in)
+            take_in(self._partition, start, self._catalog.take_in)
             if compaction_interval_s is not None and self._log._disk.background:
-                self._compactor = Compactor(self, compaction_interval_s)
+                self._compactor = Compactor(self, compaction_interval_s, compaction_bytes_per_s)
         except BaseException:
             self._release()
             raise
@@ -283,25 +285,13 @@ class Database(CacheOwner):
     @contextlib.contextmanager
     def compaction_paused(self) -> Iterator[None]:
         """Within the ``with`` block no background compaction begins, and one that runs waits for its end."""
-        with self._pausing:
-            self._paused = True
-            self._going_on.clear()
-            try:
-                yield
-            finally:
-                self._paused = False
-                self._going_on.set()
+        with contextlib.nullcontext() if self._compactor is None else self._compactor.paused():
+            yield
 
-    def _pace(self) -> None:
-        """Called by compaction between pieces: waits while it is paused."""
-        compactor = self._compactor
-        if compactor is None or not compactor.is_current():
-            return
-        while not self._going_on.wait(0.1):
-            if compactor.stopping:
-                break
-        if compactor.stopping:
-            raise StoppedError
+    @property
+    def compacting(self) -> bool:
+        """Whether segments are being written anew, or waiting to be while that is paused."""
+        return self._log._compacting
 
     def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
         """Copy the database as it is now, every checksum verified, into a new directory; reads and writes go on.

@@ -6,8 +6,8 @@ differs from the log it is left aside and the log is read.
 Layout, little-endian: header (magic ``SHNT``, version u16, size u16, log id u64, next offset u64, id u64 of
 the segment before it, timestamp u64 and CRC32C u32 of key and value of the record before it, 16 bytes that key the hash
 of the indexes, CRC32C u32 of the header so far); parts (view u32, size u32, CRC32C u32 of the other three and of what
-follows, kind u32: 0 of a table, 1 of a stream, then what ``striate._native.upkeep`` makes of it); an end part with view
-0 and the number of parts as its size. View 0xFFFFFFFF is the catalog, as JSON.
+follows, kind u32: 0 of a table, 1 of a stream, then what ``striate._native.hintparts`` makes of it); an end part with
+view 0 and the number of parts as its size. View 0xFFFFFFFF is the catalog, as JSON.
 
 With the same key of the hash, entries come in the order in which they stand in the index: loading them goes through
 memory once instead of waiting for it at each.
@@ -23,8 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from striate._native.frame import crc32c
+from striate._native.hintparts import dump_entries, dump_stream, hash_key, load_entries, load_stream, use_hash_key
 from striate._native.partition import Partition, StreamView, View
-from striate._native.upkeep import dump_entries, dump_stream, load_entries, load_stream
 from striate.errors import OffsetOutOfRangeError, RecordCompactedError, StorageError
 from striate.storage.log import Log
 
@@ -72,7 +72,7 @@ def save(log: Log, partition: Partition, path: str, catalog: bytes) -> None:
         return
     target = os.path.join(path, NAME)
     size = _HEADER.size + _CRC.size
-    head = _HEADER.pack(_MAGIC, _VERSION, size, log._log_id, log.next_offset, *anchor, partition._hash_key)
+    head = _HEADER.pack(_MAGIC, _VERSION, size, log._log_id, log.next_offset, *anchor, hash_key(partition))
     pieces = itertools.chain([head + _CRC.pack(crc32c(head))], _parts(partition, catalog))
     if not log._disk.background:
         log._disk.replace_file(target, b"".join(pieces))  # a simulated disk, which wants to know
@@ -139,9 +139,9 @@ def load(log: Log, partition: Partition, path: str) -> tuple[int, bytes]:
     next_offset, catalog = 0, b""
     try:
         with open(os.path.join(path, NAME), "rb") as file:
-            next_offset, hash_key = _check_header(log, file.read(_HEADER.size + _CRC.size))
+            next_offset, secret = _check_header(log, file.read(_HEADER.size + _CRC.size))
             if next_offset:
-                partition._use_hash_key(hash_key)
+                use_hash_key(partition, secret)
                 catalog = _load_parts(partition, file)
     except OSError:
         catalog = b""
@@ -157,12 +157,12 @@ def _check_header(log: Log, head: bytes) -> tuple[int, bytes]:
     their hash."""
     if len(head) != _HEADER.size + _CRC.size or crc32c(head[: _HEADER.size]) != _CRC.unpack(head[-_CRC.size :])[0]:
         return 0, b""
-    magic, version, _, log_id, next_offset, *anchor, hash_key = _HEADER.unpack(head[: _HEADER.size])
+    magic, version, _, log_id, next_offset, *anchor, secret = _HEADER.unpack(head[: _HEADER.size])
     if (magic, version, log_id) != (_MAGIC, _VERSION, log._log_id):
         return 0, b""
     if not log.lowest_offset < next_offset <= log.next_offset or _anchor(log, next_offset) != tuple(anchor):
         return 0, b""
-    return next_offset, hash_key
+    return next_offset, secret
 
 
 def _load_parts(partition: Partition, file: BinaryIO) -> bytes:

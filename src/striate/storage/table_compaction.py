@@ -8,7 +8,9 @@ deletion is about to be dropped.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -118,8 +120,9 @@ def _rewrite(db: Database, run: list[Segment], first: bool, durable: int) -> lis
         for segment in run:
             position = 0
             while position >= 0:
+                before = position
                 position = copy_current(db._partition, segment, copy, position, first, durable)
-                db._pace()
+                _pace(db, (position if position >= 0 else segment.end_position) - before)
         copy.end_at(run[-1].next_offset)
         copy.seal_now()
         log._disk.sync_directory(log.path)
@@ -141,17 +144,29 @@ def _rewrite(db: Database, run: list[Segment], first: bool, durable: int) -> lis
     return [sealed]
 
 
+def _pace(db: Database, size_bytes: int) -> None:
+    """So many more bytes were read; wait if it is the background thread that reads."""
+    if db._compactor is not None and db._compactor.is_current():
+        db._compactor.pace(size_bytes)
+
+
 class Compactor:
     """The thread that compacts now and then.
 
     Args:
         interval_s: seconds between looks at the segments; it looks only when some were filled since.
+        bytes_per_s: the most it reads of segments in a second; ``None``: any number.
     """
 
-    def __init__(self, db: Database, interval_s: float) -> None:
+    def __init__(self, db: Database, interval_s: float, bytes_per_s: int | None) -> None:
         self._db = db
         self._interval_s = interval_s
+        self._bytes_per_s = bytes_per_s
+        self._goes_on_at = 0.0
         self._stopping = threading.Event()
+        self._pausing = threading.Lock()
+        self._going_on = threading.Event()
+        self._going_on.set()
         self._seen = 0
         self.error: StriateError | None = None
         self._thread = threading.Thread(target=self._work, name="striate-compaction", daemon=True)
@@ -160,21 +175,42 @@ class Compactor:
     def stop(self) -> None:
         """End the thread; what it has begun is given up or finished."""
         self._stopping.set()
+        self._going_on.set()
         self._thread.join()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it is about to end."""
-        return self._stopping.is_set()
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is begun or gone on with within the ``with`` block."""
+        with self._pausing:
+            self._going_on.clear()
+            try:
+                yield
+            finally:
+                self._going_on.set()
 
     def is_current(self) -> bool:
         """Whether it is this thread that asks."""
         return threading.current_thread() is self._thread
 
+    def pace(self, size_bytes: int) -> None:
+        """Wait so long as that many bytes may take, and while compaction is paused.
+
+        Raises:
+            StoppedError: the database is being closed.
+        """
+        if self._bytes_per_s is not None:
+            now = time.monotonic()
+            self._goes_on_at = max(self._goes_on_at, now) + size_bytes / self._bytes_per_s
+            self._stopping.wait(self._goes_on_at - now)
+        if not self._stopping.is_set():
+            self._going_on.wait()
+        if self._stopping.is_set():
+            raise StoppedError
+
     def _work(self) -> None:
         while not self._stopping.wait(self._interval_s):
             filled = len(self._db.log._segments)
-            if filled == self._seen or self._db._paused or self._db._partition.poisoned:
+            if filled == self._seen or not self._going_on.is_set() or self._db._partition.poisoned:
                 continue
             try:
                 compact(self._db, LIVE_ENOUGH)
