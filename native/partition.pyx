@@ -130,6 +130,10 @@ cdef class StreamView:
         if self.stream != NULL:
             striate_stream_free(self.stream)
 
+    @property
+    def _offset_ids(self):
+        return bool(self.stream.offset_ids)
+
     def _set_offset_ids(self, bint offset_ids):
         """Whether ids are the ordinal + 1 and 0, not the time."""
         self.stream.offset_ids = offset_ids
