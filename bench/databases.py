@@ -145,7 +145,7 @@ def missing() -> list[str]:
             importlib.import_module(module)
         except ImportError as error:
             reasons.append(f"{label}: {error}")
-    return reasons + streams.missing()
+    return reasons
 
 
 class _Stage:

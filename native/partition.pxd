@@ -86,8 +86,6 @@ cdef class Partition:
     cdef void find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil
     # Readers see records of lower or equal versions.
     cdef uint64_t visible(self) noexcept nogil
-    cdef int64_t _pass_over(self, Segment segment, int64_t position) except -1
-    cdef int take_in(self, Segment segment, int64_t *position, int64_t end, int64_t now, frame_view *met) noexcept nogil
 
 
 # One numbered view of the log that has an index of keys.

@@ -1,16 +1,14 @@
-"""A log with views of it: commits, and taking in what a log holds (declared in partition.pxd)."""
+"""A log with views of it, and commits to them (declared in partition.pxd)."""
 
 from libc.string cimport memcpy, memset
 from posix.unistd cimport write
 
 from striate._native.frame cimport (
     HAS_VIEW,
-    KIND_TOMBSTONE,
     KIND_VALUE,
     STATUS_MISSING,
     STATUS_NO_MEMORY,
     STATUS_STALE_INDEX,
-    STORE_HEADER_BYTES,
     UNIT_BYTES,
 )
 from striate._native.keyindex cimport (
@@ -20,7 +18,6 @@ from striate._native.keyindex cimport (
     striate_hold_lock,
     striate_hold_unlock,
     striate_keyindex_free,
-    striate_keyindex_load,
     striate_keyindex_new,
     striate_keyindex_sweep,
     striate_keyindex_wants_sweep,
@@ -34,10 +31,9 @@ from striate._native.platform cimport (
     striate_prefetch,
 )
 from striate._native.reader cimport as_offset
-from striate._native.store cimport WRITE_BYTES, read_frame_of, read_next_frame
+from striate._native.store cimport WRITE_BYTES, read_frame_of
 from striate._native.stream cimport (
     STRIATE_ENTRY,
-    STRIATE_MALFORMED,
     STRIATE_PIECE_HEAD_BYTES,
     STRIATE_TO_APPEND,
     STRIATE_TO_SAVE,
@@ -50,7 +46,7 @@ from striate._native.stream cimport (
     striate_stream_prepare,
     striate_stream_take_in,
 )
-from striate._native.table cimport STRIATE_CHANGED, STRIATE_NEVER, striate_key, striate_table_hash
+from striate._native.table cimport STRIATE_CHANGED, STRIATE_NEVER
 
 import os
 
@@ -61,7 +57,6 @@ cdef extern from "clock.h" nogil:
 
 cdef enum:
     WITHOUT_GIL_FROM = 32             # changes; fewer are done sooner than the GIL is let go
-    TAKE_IN_FRAMES = 65536            # between looks at other threads
     MILLISECOND_NS = 1000000
 
 
@@ -134,6 +129,10 @@ cdef class StreamView:
     def __dealloc__(self):
         if self.stream != NULL:
             striate_stream_free(self.stream)
+
+    @property
+    def _offset_ids(self):
+        return bool(self.stream.offset_ids)
 
     def _set_offset_ids(self, bint offset_ids):
         """Whether ids are the ordinal + 1 and 0, not the time."""
@@ -395,98 +394,6 @@ cdef class Partition:
                 raise CorruptRecordError(segment.store.path, reason, position=position, offset=offset)
         return None
 
-    # ------------------------------------------------------------ taking in
-
-    def _take_in(self, uint64_t start, on_catalog):
-        """Bring the views up to what the log holds from an offset on, in order.
-
-        Args:
-            on_catalog: called with name and text of each catalog record. It makes the views their records belong to.
-        """
-        cdef Segment segment
-        cdef int64_t position
-        cdef int64_t now = self.now_ns()
-        cdef uint32_t relative
-        cdef int status
-        cdef frame_view met
-        cdef uint32_t number = 0
-        cdef uint32_t flags = 0
-        for segment in self.log.segments:
-            if segment.base_offset + segment.next_relative <= start or segment.record_count == 0:
-                continue
-            position = STORE_HEADER_BYTES
-            if segment.base_offset < start:
-                segment.check_index()
-                relative = segment.next_present(<uint32_t>(start - segment.base_offset))
-                if relative >= segment.next_relative:
-                    continue
-                position = segment.locate(relative)
-            while position < segment.store.written:
-                with nogil:
-                    status = self.take_in(segment, &position, segment.store.written, now, &met)
-                if status == STATUS_MISSING:
-                    view_extension(&met, &number, &flags)
-                    if number:
-                        View(self, number)
-                        continue
-                    on_catalog(met.key[:met.key_size], met.value[:met.value_size])
-                    position += met.size_bytes
-                elif status == STATUS_NO_MEMORY:
-                    raise MemoryError
-                elif status == STATUS_MALFORMED:
-                    raise CorruptRecordError(segment.store.path, "not a record of a stream, or of a later version",
-                                             position=position)
-                elif status != 0:
-                    position = self._pass_over(segment, position)
-
-    cdef int take_in(self, Segment segment, int64_t *position, int64_t end, int64_t now,
-                     frame_view *met) noexcept nogil:
-        # Some frames. STATUS_MISSING at one of the catalog, or of a view that is not there yet, which is `met`.
-        cdef frame_view view
-        cdef striate_keyindex *index = NULL
-        cdef striate_stream *stream = NULL
-        cdef striate_key key
-        cdef striate_spot spot
-        cdef int64_t verified = 0
-        cdef int64_t deadline
-        cdef uint32_t ahead
-        cdef uint32_t number = 0
-        cdef uint32_t flags = 0
-        cdef uint32_t known = 0
-        cdef int left = TAKE_IN_FRAMES
-        cdef int status
-        while position[0] < end and left > 0:
-            status = read_next_frame(segment.store, position[0], &verified, &view)
-            if status != 0:
-                return status
-            left -= 1
-            if not view_extension(&view, &number, &flags):
-                position[0] += view.size_bytes
-                continue
-            if number != known or (index == NULL and stream == NULL):
-                self.find_view(number, &index, &stream)
-                known = number
-            spot.version = segment.base_offset + view.relative_offset + 1
-            spot.position = <uint32_t>(position[0] // UNIT_BYTES)
-            if stream != NULL:
-                status = striate_stream_take_in(stream, flags & 0xFF, view.key, view.key_size, view.value,
-                                                view.value_size, spot.version, spot.position)
-                if status != 0:
-                    return STATUS_MALFORMED if status == STRIATE_MALFORMED else STATUS_NO_MEMORY
-            elif view.key != NULL:
-                if index == NULL:
-                    met[0] = view
-                    return STATUS_MISSING
-                key.bytes, key.size, key.space = view.key, view.key_size, 0
-                key.hash = striate_table_hash(index.latest, key.bytes, key.size, 0)
-                if view.kind == KIND_TOMBSTONE:
-                    spot.version = 0
-                deadline = deadline_of(&view, flags, &ahead)
-                if striate_keyindex_load(index, &key, spot, deadline, now) != 0:
-                    return STATUS_NO_MEMORY
-            position[0] += view.size_bytes
-        return 0
-
     cdef void find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil:
         index[0], stream[0] = NULL, NULL
         with gil:
@@ -495,13 +402,6 @@ cdef class Partition:
                 index[0] = (<View>view).index
             elif view is not None:
                 stream[0] = (<StreamView>view).stream
-
-    cdef int64_t _pass_over(self, Segment segment, int64_t position) except -1:
-        # A frame that does not verify, in a log that opened as damaged: its readers get to know.
-        cdef int64_t at
-        with nogil:
-            at = segment.store.next_valid(position + UNIT_BYTES, segment.store.written)
-        return at if at >= 0 else segment.store.written
 
     # ------------------------------------------------------------ upkeep
 

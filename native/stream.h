@@ -134,7 +134,7 @@ typedef struct striate_stream {
     int64_t first, run_end, run_capacity;
     striate_group **groups;
     uint32_t group_count;
-    uint32_t word;    /* futex: moves with every entry added */
+    uint32_t word;    /* futex: moves with whatever may give somebody entries */
     uint32_t waiters; /* atomic */
     uint32_t wanted;  /* atomic: somebody wants to be told of the next entry by a descriptor */
 } striate_stream;

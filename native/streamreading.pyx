@@ -34,6 +34,8 @@ from striate._native.stream cimport (
 )
 from striate._native.streamentry cimport load_id, make_entry, make_id
 
+from striate.errors import GroupNotFoundError
+
 cdef enum:
     MOST_AT_ONCE = 1048576            # entries of one call
     ENTRIES_ON_STACK = 16
@@ -245,7 +247,10 @@ cdef class StreamReader:
         lock_stream(self.stream)
         if group:
             own = striate_stream_group(self.stream, PyBytes_AS_STRING(group), <uint32_t>PyBytes_GET_SIZE(group))
-            low = own.last if own != NULL else high
+            if own == NULL:
+                striate_give_lock(&self.stream.lock)
+                raise GroupNotFoundError(self._partition.log.path, group)
+            low = own.last
         if low.ms == high.ms and low.seq == high.seq:
             count = 0
         else:

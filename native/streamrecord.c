@@ -375,6 +375,9 @@ int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *ke
         break;
     case STRIATE_GROUP:
         status = striate_group_take_in(stream, key, key_size, value, value_size);
+        /* Who waits for entries of a group looks again when it has moved, or is gone. */
+        if (value_size > 0 && (value[0] == STRIATE_GROUP_SET || value[0] == STRIATE_GROUP_DELETE))
+            __atomic_fetch_add(&stream->word, 1, __ATOMIC_SEQ_CST);
         break;
     default: /* of a later version */
         return STRIATE_MALFORMED;

@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from striate.storage.changes import Changes
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
+    from striate.storage.groups import Group
     from striate.storage.memoize import arguments_key, method_key
     from striate.storage.storages import MemoryStorage, Storage, TableStorage
-    from striate.storage.stream import Group, Stream
+    from striate.storage.stream import Stream
     from striate.storage.stream_info import ConsumerInfo, GroupInfo, PendingEntry, StreamInfo
     from striate.storage.table import Table
     from striate.storage.transaction import Transaction
@@ -112,7 +113,7 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "Table": "striate.storage.table",
         "AsyncGroup": "striate.storage.async_stream",
         "AsyncStream": "striate.storage.async_stream",
-        "Group": "striate.storage.stream",
+        "Group": "striate.storage.groups",
         "Stream": "striate.storage.stream",
         "StreamEntry": "striate._native.streamentry",
         "StreamId": "striate._native.streamentry",

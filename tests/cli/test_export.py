@@ -216,3 +216,22 @@ def test_a_pipe(run: Run, shop: str, spawn: Callable[..., Any], tmp_path: Path) 
     importing = spawn("db", "import", tmp_path / "copy", stdin=exporting.stdout)
     assert importing.wait(60) == 0 and exporting.wait(60) == 0
     assert contents(tmp_path / "copy") == contents(shop)
+
+
+@pytest.mark.parametrize("expires", [{}, {"expires_ms": SOON_MS}])
+def test_what_does_not_fit_a_segment_changes_nothing(
+    expires: dict[str, int], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = (1 << 16) - 104 - (8 if expires else 0) - 1
+    real = striate.open
+    monkeypatch.setattr(striate, "open", lambda path, **options: real(path, segment_bytes=1 << 16, **options))
+    first = {"key": "a", "value": "b"}
+    for more in (1, 0):
+        rows = [{"table": "t", "codec": None}, first, {"key": "k", "value": "x" * (size + more), **expires}]
+        (tmp_path / "lines").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        result = run("db", "import", tmp_path / "db", tmp_path / "lines", "--json")
+        if more:
+            assert result.code == 2 and result.error["error"] == "RecordTooLargeError"
+            assert contents(tmp_path / "db") == {}
+        else:
+            assert result.json["imported"] == 2

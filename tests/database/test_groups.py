@@ -91,6 +91,27 @@ def test_each_entry_goes_to_one_consumer(db: striate.Database, stream: striate.S
     assert group.info().pending == 0
 
 
+def test_whoever_waits_learns_what_becomes_of_the_group(stream: striate.Stream[bytes]) -> None:
+    stream.append(b"old")
+    moved, deleted = stream.group("moved"), stream.group("deleted")
+    got: list[Any] = []
+
+    def wait(group: striate.Group[bytes]) -> None:
+        try:
+            got.append(values(group.read("c", timeout=None)))
+        except striate.GroupNotFoundError as error:
+            got.append(error.group)
+
+    threads = [threading.Thread(target=wait, args=(group,)) for group in (moved, deleted)]
+    for thread in threads:
+        thread.start()
+    moved.set_position("0")
+    deleted.delete()
+    for thread in threads:
+        thread.join()
+    assert sorted(got, key=str) == sorted([[b"old"], b"deleted"], key=str)
+
+
 # ------------------------------------------------------------ transactions
 
 

@@ -70,6 +70,8 @@ def test_offset_ids(db: striate.Database) -> None:
     with pytest.raises(striate.StreamIdError):
         stream.append(b"c", id=5)
     assert [entry.offset for entry in stream] == [0, 1, 2]
+    with pytest.raises(striate.InvalidArgumentError):
+        stream.trim(max_age=5)
     assert values(stream.range(2, 3)) == [b"b", b"c"] and values(stream.read("1")) == [b"b", b"c"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import striate
-from striate._native.dump import dump_entries
+from striate._native.hintparts import dump_entries
 
 
 def test_set_and_get(table: striate.Table[bytes]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import striate
-from striate._native.dump import hash_key
+from striate._native.hintparts import hash_key
 from striate._native.segment import Segment
 from striate.storage import hints, table_compaction
 from striate.types import Durability

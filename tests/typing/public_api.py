@@ -121,6 +121,42 @@ def storages(table: striate.Table[bytes], typed: striate.Table[int]) -> None:
     striate.TableStorage(typed)  # type: ignore[arg-type]
 
 
+def streams(db: striate.Database) -> None:
+    stream = db.stream("plain")
+    assert_type(stream, striate.Stream[bytes])
+    typed = db.stream("typed", "json", User, ids="offset")
+    assert_type(typed, striate.Stream[User])
+    assert_type(stream.append(b"value", "key", id="5-1"), striate.StreamId)
+    assert_type(stream.append_many([b"value"], [None]), list[striate.StreamId])
+    for entry in stream.range("5", (6, 1), count=2):
+        assert_type(entry, striate.StreamEntry)
+        assert_type(entry.id, striate.StreamId)
+        assert_type(entry.key, bytes | None)
+    group = typed.group("workers", "0")
+    assert_type(group, striate.Group[User])
+    assert_type(group.read("one", timeout=None), list[striate.StreamEntry])
+    assert_type(group.acknowledge(group.read("one")), int)
+    assert_type(group.pending(), list[striate.PendingEntry])
+    assert_type(group.auto_claim("two", 60), tuple[striate.StreamId | None, list[striate.StreamEntry]])
+    with db.transaction() as tx:
+        assert_type(tx[stream].append(b"value"), striate.StreamEntry)
+        tx[typed].append(b"value")  # type: ignore[arg-type]
+        tx[group].acknowledge(["5-1"])
+    stream.append("text")  # type: ignore[arg-type]
+    stream.get(1.5)  # type: ignore[arg-type]
+
+
+async def async_streams(db: striate.AsyncDatabase) -> None:
+    stream = db.stream("typed", "json", User)
+    assert_type(stream, striate.AsyncStream[User])
+    assert_type(await stream.append(User()), striate.StreamId)
+    async for entry in stream.follow("0"):
+        assert_type(entry, striate.StreamEntry)
+    group = await stream.group("workers")
+    assert_type(group, striate.AsyncGroup[User])
+    assert_type(await group.read("one", timeout=1), list[striate.StreamEntry])
+
+
 def errors(error: Exception) -> None:
     if isinstance(error, striate.OffsetOutOfRangeError):
         assert_type(error.lowest_offset, int)

@@ -17,11 +17,14 @@ from striate.cli.database import open_database
 from striate.cli.export_formats import ArrowWriter, JsonLinesWriter, Row, Writer, in_batches, read
 from striate.cli.output import print_json, print_line, progress
 from striate.cli.parameters import json_option, path_argument
-from striate.errors import ImportFormatError
+from striate.errors import ImportFormatError, RecordTooLargeError
 
 __all__ = ["export", "import_"]
 
 _SPOOL_BYTES = 16 << 20
+# docs/format.md: what a segment has beside the payload of one record, and a payload beside key and value
+_FRAME_BYTES = 96
+_VIEW_BYTES, _END_BYTES = 8, 8
 
 
 @click.command()
@@ -39,8 +42,8 @@ _SPOOL_BYTES = 16 << 20
 def export(path: str, tables: tuple[str, ...], form: str, output: str | None) -> None:
     r"""Write the database at PATH to stdout or a file, which `striate db import` takes.
 
-    Keys and values are as they are stored, with their expiry and the tables' codecs. A file appears when it is
-    complete.
+    Tables only, not streams: keys and values as they are stored, with their expiry and the tables' codecs. A file
+    appears when it is complete.
 
     \b
     striate db export shop > shop.jsonl
@@ -107,8 +110,10 @@ def import_(path: str, file: IO[bytes], as_json: bool) -> None:
     """
     with _seekable(file) as source:
         name = getattr(file, "name", "stdin")
-        tables, total = _check(source, name)
+        tables, total, largest = _check(source, name)
         with open_database(path, make=True) as database:
+            if largest > (limit := database.log.segment_bytes - _FRAME_BYTES):
+                raise RecordTooLargeError(largest, limit)
             for table, options in tables.items():
                 database._catalog.check(table, "table", options)
             for table, options in tables.items():
@@ -132,18 +137,20 @@ def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
         yield copy
 
 
-def _check(source: IO[bytes], name: str) -> tuple[dict[str, dict[str, Any]], int]:
-    """Read all of an export; its tables with their options, and how many rows there are."""
+def _check(source: IO[bytes], name: str) -> tuple[dict[str, dict[str, Any]], int, int]:
+    """Read all of an export; its tables with their options, how many rows there are, and the size of the largest."""
     tables: dict[str, dict[str, Any]] = {}
-    total = 0
+    total = largest = 0
     with progress("checking", unit="keys") as advance:
         for table, options, rows in read(source, name):
             kept = {"codec": options.get("codec")}
             if tables.setdefault(table, kept) != kept:
                 raise ImportFormatError(name, f"the table {table!r:.100} has two different codecs")
             total += len(rows)
+            sizes = (len(key) + len(value) + _VIEW_BYTES + (_END_BYTES if end else 0) for key, value, end in rows)
+            largest = max(largest, max(sizes, default=0))
             advance(total)
-    return tables, total
+    return tables, total, largest
 
 
 def _import(database: striate.Database, source: IO[bytes], path: str, total: int) -> None:

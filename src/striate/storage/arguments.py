@@ -71,3 +71,14 @@ def lifetime(value: float | timedelta, name: str) -> float:
     if not seconds > 0:
         raise InvalidArgumentError(name, "more than 0 seconds", value)
     return math.inf if seconds > 3.2e9 else float(seconds)
+
+
+def nanoseconds(timeout: float | None) -> int:
+    """For a native wait; ``None``: for ever."""
+    check_timeout(timeout)
+    return -1 if timeout is None else min(int(timeout * 1e9), 1 << 62)
+
+
+def milliseconds(value: float | timedelta, name: str) -> int:
+    """A duration, rounded up."""
+    return -(-microseconds(value, name) // 1000)

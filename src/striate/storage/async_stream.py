@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from striate._native.streamentry import StreamEntry, StreamId
-from striate.storage.arguments import check_timeout
-from striate.storage.stream import Group, Id, Stream, how_many, milliseconds
-from striate.storage.stream_info import ConsumerInfo, GroupInfo, PendingEntry, StreamInfo
+from striate.storage.arguments import check_timeout, milliseconds
+from striate.storage.groups import Group
+from striate.storage.stream import Stream
+from striate.storage.stream_info import ConsumerInfo, GroupInfo, Id, PendingEntry, StreamInfo, how_many
 
 if TYPE_CHECKING:
     from striate.storage.arrivals import Arrivals

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from striate._native.partition import Partition, StreamView
+from striate._native.replay import take_in
 from striate.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -102,7 +103,7 @@ class Database(CacheOwner):
             start, catalog = hints.load(self._log, self._partition, self._path)
             self._catalog.load(catalog)
             self._loaded = start
-            self._partition._take_in(start, self._catalog.take_in)
+            take_in(self._partition, start, self._catalog.take_in)
             if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
                 self._compactor = Compactor(self, compaction_interval_s, compaction_bytes_per_s)
         except BaseException:

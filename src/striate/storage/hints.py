@@ -6,8 +6,8 @@ differs from the log it is left aside and the log is read.
 Layout, little-endian: header (magic ``SHNT``, version u16, size u16, log id u64, next offset u64, id u64 of
 the segment before it, timestamp u64 and CRC32C u32 of key and value of the record before it, 16 bytes that key the hash
 of the indexes, CRC32C u32 of the header so far); parts (view u32, size u32, CRC32C u32 of the other three and of what
-follows, kind u32: 0 of a table, 1 of a stream, then what ``striate._native.dump`` makes of it); an end part with view
-0 and the number of parts as its size. View 0xFFFFFFFF is the catalog, as JSON.
+follows, kind u32: 0 of a table, 1 of a stream, then what ``striate._native.hintparts`` makes of it); an end part with
+view 0 and the number of parts as its size. View 0xFFFFFFFF is the catalog, as JSON.
 
 With the same key of the hash, entries come in the order in which they stand in the index: loading them goes through
 memory once instead of waiting for it at each.
@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from striate._native.dump import dump_entries, dump_stream, hash_key, load_entries, load_stream, use_hash_key
 from striate._native.frame import crc32c
+from striate._native.hintparts import dump_entries, dump_stream, hash_key, load_entries, load_stream, use_hash_key
 from striate._native.partition import Partition, StreamView, View
 from striate.errors import OffsetOutOfRangeError, RecordCompactedError, StorageError
 from striate.storage.log import Log

@@ -25,6 +25,7 @@ V = TypeVar("V")
 _Key = bytes | str
 _Duration = float | timedelta | None
 _MISSING: Any = object()
+_memory_get: Any = Cache.get  # super() would take as long as the look-up
 
 
 class StoredReads(Cache[V]):
@@ -104,13 +105,12 @@ class StoredReads(Cache[V]):
 
     # ------------------------------------------------------------ reading
 
-    def _held(self, key: _Key) -> Any:
-        stored = super().get(key, _MISSING)
-        return stored if self._storage.cache_enabled else _MISSING
-
-    def _look(self, key: _Key) -> bytes | None:
-        stored = self._held(key)
-        return self._read(self._name(key)) if stored is _MISSING else stored
+    def _look(self, key: _Key) -> Any:
+        """The stored bytes, or ``None``."""
+        stored = _memory_get(self, key, _MISSING)
+        if stored is _MISSING or not self._storage.cache_enabled:
+            return self._read(self._name(key))
+        return stored
 
     def _read(self, name: bytes) -> bytes | None:
         return self._locks.share(name, lambda: self._read_through(name))
@@ -131,7 +131,9 @@ class StoredReads(Cache[V]):
     def get(self, key: _Key, default: Any = None) -> Any:
         """The value of a key, or ``default``; from the storage where memory lacks it."""
         stored = self._look(key)
-        return default if stored is None else self._decoded(stored)
+        if stored is None:
+            return default
+        return stored if self._codec is None else self._codec.decode(stored)
 
     def __getitem__(self, key: _Key, /) -> V:
         stored = self._look(key)

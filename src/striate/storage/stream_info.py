@@ -1,10 +1,19 @@
-"""What streams and groups say of themselves."""
+"""What streams and groups are asked for and say of themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from striate._native.streamentry import StreamId
+from striate._native.streamentry import StreamEntry, StreamId
+from striate.storage.arguments import integer
+
+Id = StreamId | StreamEntry | str | int | tuple[int, int]
+_MOST = 65536
+
+
+def how_many(count: int | None) -> int:
+    """Entries of one call."""
+    return _MOST if count is None else integer(count, "count", 1, _MOST)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from striate._native.streamentry import StreamEntry
-from striate.storage.stream import Group, Id, Stream
+from striate.storage.groups import Group
+from striate.storage.stream import Stream
+from striate.storage.stream_info import Id
 
 if TYPE_CHECKING:
     from striate.storage.transaction import Transaction

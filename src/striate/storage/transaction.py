@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from striate._native.commit import Commit
 from striate._native.partition import Partition
 from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
-from striate.storage.stream import Group, Stream
+from striate.storage.groups import Group
+from striate.storage.stream import Stream
 from striate.storage.stream_transaction import StreamsSeen, TransactionGroup, TransactionStream
 from striate.storage.table import Table, prefix_bytes, walk
 

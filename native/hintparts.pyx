@@ -1,6 +1,6 @@
-"""The views of a partition as bytes, for the hint file: tables entry by entry, streams with their groups.
+"""The indexes of a database as bytes, for its hint file (storage/hints.py): pieces of tables and of streams.
 
-What may not live here: the file, its checksums, whether it is believed (storage/hints.py).
+What may not live here: the file, checksums, the decision whether it is believed.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -38,7 +38,7 @@ from striate._native.table cimport (
 )
 
 cdef enum:
-    ENTRY_BYTES = 24                  # of an entry of a table, before its key
+    ENTRY_BYTES = 24                  # of a table, before its key
     SLOT_BYTES = 36                   # of an entry of a stream: id, version, ordinal, position
     SLOTS_AT_ONCE = 2048
     STATE_AT = 33                     # behind a zero and four versions

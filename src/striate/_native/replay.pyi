@@ -1,0 +1,5 @@
+from collections.abc import Callable
+
+from striate._native.partition import Partition
+
+def take_in(partition: Partition, start: int, on_catalog: Callable[[bytes, bytes], object]) -> None: ...
