@@ -369,6 +369,15 @@ class TableNotFoundError(UsageError, LookupError):
         self.name = name
 
 
+class StreamNotFoundError(UsageError, LookupError):
+    """The database has no such stream."""
+
+    def __init__(self, path: str, name: str) -> None:
+        super().__init__(f"{path} has no stream {_shown(name)}")
+        self.path = path
+        self.name = name
+
+
 class GroupNotFoundError(UsageError, LookupError):
     """The stream has no such consumer group."""
 
