@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bench.policies import POLICIES
@@ -32,8 +33,8 @@ def _requests_of(cache: Any, get: Callable[[bytes], object], put: Callable[[byte
     return run
 
 
-def _striate(capacity: int) -> Any:
-    cache = importlib.import_module("striate").Cache(max_items=capacity, hash_key=bytes(16))
+def _striate(capacity: int, policy: str = "adaptive") -> Any:
+    cache = importlib.import_module("striate").Cache(max_items=capacity, policy=policy, hash_key=bytes(16))
     return _requests_of(cache, cache.get, cache.set)
 
 
@@ -58,6 +59,8 @@ def _theine(capacity: int) -> Any:
 
 CACHES: dict[str, Callable[[int], Any]] = {
     "striate": _striate,
+    "striate, frequency": partial(_striate, policy="frequency"),
+    "striate, recency": partial(_striate, policy="recency"),
     "cachebox LRU": _cachebox,
     "moka-py": _moka,
     "theine": _theine,

@@ -31,9 +31,6 @@ cdef class Entries:
     cdef object read(self, object key, bint peek, uint64_t *version)
     cdef int write(self, object key, object value, object ttl, object idle, object tags, int mode,
                    uint64_t expected) except? -1
-    cdef int write_with(self, object key, object value, object ttl, object idle, striate_options *options) except? -1
-    # Without tags and times of its own.
-    cdef int write_plain(self, object key, object value) except? -1
     cdef int remove(self, object key, uint64_t expected) except? -1
     cdef uint32_t load_tags(self, object tags, uint64_t *hashes) except? 0
 

@@ -97,6 +97,53 @@ cdef inline int64_t time_of(Entries self) except? -1:
     return striate_coarse_ns() if self.clock is None else self.clock()
 
 
+cdef inline int64_t fill(Entries self, int64_t ttl_ns, int64_t idle_ns, striate_options *options) except? -1:
+    """The times of an entry that is stored now; gives that time."""
+    cdef int64_t now
+    options.deadline, options.idle = STRIATE_NEVER, idle_ns
+    if ttl_ns == STRIATE_NEVER and idle_ns == STRIATE_NEVER:
+        return time_of(self)
+    if not self.table.timed:
+        self.begin_sweeping()
+    # The coarse clock may be a tick of the kernel behind: an entry rather lives that much longer than shorter.
+    now = striate_coarse_ns() if self.clock is None else self.clock()
+    if ttl_ns != STRIATE_NEVER:
+        options.deadline = now + ttl_ns + (COARSE_TICK_NS if self.clock is None else 0)
+    return now
+
+
+cdef inline int store(Entries self, object key, object value, int64_t ttl_ns, int64_t idle_ns,
+                      striate_options *options) except? -1:
+    """The status of storing one value; mode and tags are set."""
+    cdef striate_key loaded
+    cdef uint64_t version
+    cdef const char *data
+    cdef uint32_t size
+    cdef int64_t now
+    cdef int status
+    load(self, key, &loaded)
+    if self.encode is None and PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) < self.compress_from:
+        options.flags = 0
+    else:
+        value = self.load_value(value, &options.flags)
+    now = fill(self, ttl_ns, idle_ns, options)
+    data, size = PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value)
+    status = striate_try_set(self.table, &loaded, data, size, now, options, &version)
+    if status == STRIATE_BUSY:
+        with nogil:
+            status = striate_set(self.table, &loaded, data, size, now, options, &version)
+    if status < 0:
+        refuse(status, size)
+    return status
+
+
+cdef int store_plainly(Entries self, object key, object value) except? -1:
+    """Without tags and times of its own."""
+    cdef striate_options options
+    options.mode, options.tag_count = STRIATE_SET, 0
+    return store(self, key, value, self.ttl_ns, self.idle_ns, &options)
+
+
 cdef class Entries:
     """See :class:`striate.Cache`."""
 
@@ -158,23 +205,8 @@ cdef class Entries:
         return stored if self.decode is None else self.decode(stored)
 
     cdef int64_t fill_times(self, object ttl, object idle, striate_options *options) except? -1:
-        cdef int64_t ttl_ns = self.ttl_ns if ttl is None else as_nanoseconds(ttl, "ttl")
-        cdef int64_t now
-        options.idle = self.idle_ns if idle is None else as_nanoseconds(idle, "idle")
-        options.deadline = STRIATE_NEVER
-        if ttl_ns == STRIATE_NEVER and options.idle == STRIATE_NEVER:
-            return self.now()
-        if not self.table.timed:
-            self.begin_sweeping()
-        if self.clock is not None:
-            now = self.clock()
-            options.deadline = STRIATE_NEVER if ttl_ns == STRIATE_NEVER else now + ttl_ns
-            return now
-        # The coarse clock may be a tick of the kernel behind: an entry rather lives that much longer than shorter.
-        now = striate_coarse_ns()
-        if ttl_ns != STRIATE_NEVER:
-            options.deadline = now + ttl_ns + COARSE_TICK_NS
-        return now
+        return fill(self, self.ttl_ns if ttl is None else as_nanoseconds(ttl, "ttl"),
+                    self.idle_ns if idle is None else as_nanoseconds(idle, "idle"), options)
 
     def begin_sweeping(self):
         """Called when entries are about to get a time to live, until the first has one."""
@@ -254,9 +286,8 @@ cdef class Entries:
         """Seconds until a key expires as things stand, infinity if it does not; ``None`` if there is no such key."""
         cdef striate_key loaded
         cdef int64_t now, end
-        self.load_key(key, &loaded)
+        load(self, key, &loaded)
         now = self.precise_now()
-        loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
         if striate_end(self.table, &loaded, now, &end) != STRIATE_DONE:
             return None
         return float("inf") if end == STRIATE_NEVER else (end - now) / 1e9
@@ -265,9 +296,8 @@ cdef class Entries:
         cdef striate_key loaded
         cdef striate_found found
         cdef int64_t now
-        self.load_key(key, &loaded)
-        now = self.now()
-        loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
+        load(self, key, &loaded)
+        now = time_of(self)
         return striate_get(self.table, &loaded, now, True, NULL, 0, &found) == STRIATE_DONE
 
     # ------------------------------------------------------------ writing
@@ -278,34 +308,8 @@ cdef class Entries:
         cdef striate_options options
         options.mode, options.expected, options.tags = mode, expected, tag_hashes
         options.tag_count = self.load_tags(tags, tag_hashes)
-        return self.write_with(key, value, ttl, idle, &options)
-
-    cdef int write_with(self, object key, object value, object ttl, object idle, striate_options *options) except? -1:
-        cdef striate_key loaded
-        cdef uint64_t version
-        cdef const char *data
-        cdef uint32_t size
-        cdef int64_t now
-        cdef int status
-        load(self, key, &loaded)
-        if self.encode is None and PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) < self.compress_from:
-            options.flags = 0
-        else:
-            value = self.load_value(value, &options.flags)
-        now = self.fill_times(ttl, idle, options)
-        data, size = PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value)
-        status = striate_try_set(self.table, &loaded, data, size, now, options, &version)
-        if status == STRIATE_BUSY:
-            with nogil:
-                status = striate_set(self.table, &loaded, data, size, now, options, &version)
-        if status < 0:
-            refuse(status, size)
-        return status
-
-    cdef int write_plain(self, object key, object value) except? -1:
-        cdef striate_options options
-        options.mode, options.tag_count = STRIATE_SET, 0
-        return self.write_with(key, value, None, None, &options)
+        return store(self, key, value, self.ttl_ns if ttl is None else as_nanoseconds(ttl, "ttl"),
+                     self.idle_ns if idle is None else as_nanoseconds(idle, "idle"), &options)
 
     @cython.binding(False)
     @cython.embedsignature(True)
@@ -313,12 +317,12 @@ cdef class Entries:
     def set(self, key, value, *, ttl=None, idle=None, tags=None):
         """Store a value, whether there is one or not."""
         if ttl is None and idle is None and tags is None:
-            self.write_plain(key, value)
+            store_plainly(self, key, value)
         else:
             self.write(key, value, ttl, idle, tags, STRIATE_SET, 0)
 
     def __setitem__(self, key, value):
-        self.write_plain(key, value)
+        store_plainly(self, key, value)
 
     def add(self, key, value, *, ttl=None, idle=None, tags=None):
         """Store a value if there is none; whether it was stored."""
@@ -338,9 +342,8 @@ cdef class Entries:
         cdef striate_options options
         cdef int64_t now
         cdef int status
-        self.load_key(key, &loaded)
+        load(self, key, &loaded)
         now = self.fill_times(ttl, idle, &options)
-        loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
         status = striate_touch(self.table, &loaded, now, options.deadline, options.idle)
         if status < 0:
             refuse(status, None)
@@ -357,9 +360,8 @@ cdef class Entries:
     cdef int remove(self, object key, uint64_t expected) except? -1:
         cdef striate_key loaded
         cdef int64_t now
-        self.load_key(key, &loaded)
-        now = self.now()
-        loaded.hash = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
+        load(self, key, &loaded)
+        now = time_of(self)
         return striate_delete(self.table, &loaded, now, expected)
 
     def pop(self, key, *default):
@@ -389,7 +391,7 @@ cdef class Entries:
         for tag in tags:
             if count == STRIATE_MAX_TAGS:
                 raise InvalidArgumentError("tags", f"at most {STRIATE_MAX_TAGS} tags", tags)
-            self.load_key(tag, &loaded)
-            hashes[count] = striate_table_hash(self.table, loaded.bytes, loaded.size, self.space)
+            load(self, tag, &loaded)
+            hashes[count] = loaded.hash
             count += 1
         return count

@@ -42,6 +42,8 @@ static uint32_t team_of(const striate_stripe *stripe) {
 static const judgement *judgement_of(const striate_stripe *stripe) {
     uint32_t team = team_of(stripe);
 
+    if (stripe->table->policy != STRIATE_ADAPTIVE)
+        return stripe->table->policy == STRIATE_BY_RECENCY ? &BY_RECENCY : &BY_FREQUENCY;
     if (stripe->table->stripe_count < LEADERS || team == 0)
         return &BY_FREQUENCY;
     if (team == 1 || __atomic_load_n(&stripe->table->duel, __ATOMIC_RELAXED) > 0)

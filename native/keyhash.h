@@ -49,13 +49,18 @@ static inline unsigned __int128 striate_product(uint64_t one, uint64_t other) {
     return (unsigned __int128)one * other;
 }
 
+__attribute__((noinline, unused)) static uint64_t striate_hash_long_key(const striate_secret *secret, const char *bytes,
+                                                                       uint64_t size, uint32_t space) {
+    return striate_siphash13(secret->sip, bytes, size) ^ space * 0x9E3779B97F4A7C15ull;
+}
+
 static inline uint64_t striate_hash_key(const striate_secret *secret, const char *bytes, uint64_t size,
                                         uint32_t space) {
     const uint64_t *words = secret->words;
     unsigned __int128 sum = striate_product(words[4], size << 8 | space);
 
     if (__builtin_expect(size > STRIATE_SHORT_KEY_BYTES, 0))
-        return striate_siphash13(secret->sip, bytes, size) ^ space * 0x9E3779B97F4A7C15ull;
+        return striate_hash_long_key(secret, bytes, size, space);
     if (size < 8) {
         sum += striate_product(words[0] + striate_load_few(bytes, size), words[1]);
     } else {

@@ -326,7 +326,8 @@ cdef class GroupCore:
                 size += group.consumers[number].name_size
         at = names = <char *>malloc(<size_t>size + 1)
         if copies != NULL and names != NULL:
-            memcpy(copies, group.consumers, sizeof(striate_consumer) * count)
+            if count:
+                memcpy(copies, group.consumers, sizeof(striate_consumer) * count)
             for number in range(count):
                 if copies[number].name != NULL:
                     memcpy(at, copies[number].name, copies[number].name_size)

@@ -44,6 +44,12 @@ enum { /* results; those below 0 are refusals */
     STRIATE_SHORT = -3     /* this stripe has nothing more to evict: striate_table_make_room, then again */
 };
 
+enum { /* what goes when a bound is reached: eviction.c */
+    STRIATE_ADAPTIVE = 0,
+    STRIATE_BY_FREQUENCY = 1,
+    STRIATE_BY_RECENCY = 2
+};
+
 enum { /* entry flags */
     STRIATE_TIMED = 1,     /* a striate_timer stands behind the entry */
     STRIATE_IDLE = 2,      /* so does a striate_idle, behind the timer; only together with STRIATE_TIMED */
@@ -148,6 +154,7 @@ typedef struct striate_table {
     int64_t lend_entries, lend_bytes; /* how much a stripe borrows at once */
     int32_t bounded;
     int32_t duel; /* atomic: above 0, judge by recency; eviction.c */
+    int32_t policy; /* STRIATE_ADAPTIVE, …; set before the first entry */
     int32_t timed; /* atomic: set for good by the first entry with a timer */
     int32_t room_hand; /* atomic: the stripe make_room begins at */
     /* changes.c: oldest first, under a lock that is taken inside a stripe's */

@@ -78,6 +78,7 @@ cdef extern from "access.h" nogil:
     ctypedef struct striate_stripe:
         uint16_t source
     ctypedef struct striate_table:
+        int32_t policy
         uint32_t stripe_count
         uint32_t space_count
         int64_t max_entries, max_bytes

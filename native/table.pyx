@@ -28,7 +28,7 @@ def _stripes_for(int64_t max_entries, int64_t max_bytes):
 cdef class StripedTable:
     """A table; ``None`` for no bound. ``hash_key`` is 16 secret bytes, by default random; give one only to tests."""
 
-    def __cinit__(self, max_entries=None, max_bytes=None, *, stripes=None, bytes hash_key=None):
+    def __cinit__(self, max_entries=None, max_bytes=None, *, stripes=None, bytes hash_key=None, int policy=0):
         cdef int64_t entries = STRIATE_NEVER if max_entries is None else max_entries
         cdef int64_t size = STRIATE_NEVER if max_bytes is None else max_bytes
         cdef uint32_t count = _stripes_for(entries, size) if stripes is None else stripes
@@ -44,6 +44,7 @@ cdef class StripedTable:
         self.table = striate_table_new(count, words, entries, size)
         if self.table == NULL:
             raise MemoryError
+        self.table.policy = policy
 
     def __dealloc__(self):
         if self.table != NULL:

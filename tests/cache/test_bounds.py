@@ -162,3 +162,32 @@ def test_memory_goes_back(cache: Cache[bytes]) -> None:
     assert cache.stats().memory_bytes < full / 4  # cells in use again: at most one chunk of each size and stripe
     cache.clear()
     assert cache.stats().memory_bytes < empty + 100_000
+
+
+# ------------------------------------------------------------ policies
+
+
+def hit_ratio(policy: Any, requests: list[int]) -> float:
+    cache: Cache[bytes] = Cache(max_items=1000, policy=policy, hash_key=bytes(16), stripes=1)
+    hits = 0
+    for number in requests:
+        key = b"%d" % number
+        if cache.get(key) is None:
+            cache.set(key, b"value")
+        else:
+            hits += 1
+    return hits / len(requests)
+
+
+def test_policies_differ_in_what_goes() -> None:
+    chance = random.Random(1)
+    shifting = [800 * part + chance.randrange(800) for part in range(20) for _ in range(4000)]
+    scanned = []
+    for _ in range(60):
+        scanned += [chance.randrange(500) for _ in range(300)]
+        scanned += [chance.randrange(1000, 1_000_000) for _ in range(1500)]
+    assert hit_ratio("recency", shifting) > hit_ratio("frequency", shifting) + 0.3
+    assert hit_ratio("frequency", scanned) > hit_ratio("recency", scanned) + 0.03
+    for policy in ("lru", "", None, 1):
+        with pytest.raises(errors.InvalidArgumentError):
+            Cache(policy=policy)  # type: ignore[arg-type]

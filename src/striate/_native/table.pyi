@@ -9,6 +9,7 @@ class StripedTable:
         *,
         stripes: int | None = None,
         hash_key: bytes | None = None,
+        policy: int = 0,
     ) -> StripedTable: ...
     @property
     def stripes(self) -> int: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from striate._native import scan
 from striate._native.cache import CacheCore
@@ -27,6 +27,8 @@ _Duration = float | timedelta | None
 
 _MAX_BOUND = 1 << 60
 _MAX_STRIPES = 1024
+Policy = Literal["adaptive", "frequency", "recency"]
+_POLICIES: tuple[Policy, ...] = ("adaptive", "frequency", "recency")  # numbers as in native/table.h
 
 if TYPE_CHECKING:
     from striate.storage.changes import Changes
@@ -51,6 +53,8 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         max_items: how many entries; ``None``: no bound. A bound is never exceeded: what is used least makes room.
         ttl: seconds or a ``timedelta`` that an entry lives unless ``set`` says otherwise; ``None``: for ever.
         idle: seconds or a ``timedelta`` without an access after which an entry expires.
+        policy: what makes room: ``"frequency"``: what is asked for least over a long time; ``"recency"``: what was not
+            asked for lately; ``"adaptive"``: whichever does better on the requests that come.
         codec: ``"json"`` or ``"msgpack"`` (msgspec), or an object with ``encode`` and ``decode`` such as
             :class:`~striate.PickleCodec`; ``None``: values are bytes.
         type: what a msgspec codec decodes to and checks, for example a dataclass.
@@ -71,6 +75,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         ttl: _Duration = None,
         idle: _Duration = None,
         *,
+        policy: Policy = "adaptive",
         codec: str | Codec[V] | None = None,
         type: Any = None,
         compress_from: int | None = None,
@@ -90,7 +95,10 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
             raise InvalidTypeError("clock", "a callable", clock.__class__)
         if hash_key is not None and not isinstance(hash_key, bytes):
             raise InvalidTypeError("hash_key", "16 bytes", hash_key.__class__)
-        striped = StripedTable(max_items, max_bytes, stripes=stripes, hash_key=hash_key)
+        if policy not in _POLICIES:
+            raise InvalidArgumentError("policy", " or ".join(_POLICIES), policy)
+        number = _POLICIES.index(policy)
+        striped = StripedTable(max_items, max_bytes, stripes=stripes, hash_key=hash_key, policy=number)
         if storage is not None:
             from striate.storage.stored_cache import over_storage
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from striate.errors import OptionMismatchError
-from striate.storage.cache import Cache
+from striate.storage.cache import Cache, Policy
 from striate.storage.codecs import Codec, codec_name
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class CacheOwner:
         ttl: _Duration = None,
         idle: _Duration = None,
         *,
+        policy: Policy = "adaptive",
         codec: None = None,
         compress_from: int | None = None,
     ) -> Cache[bytes]: ...
@@ -101,6 +102,7 @@ class CacheOwner:
         ttl: _Duration = None,
         idle: _Duration = None,
         *,
+        policy: Policy = "adaptive",
         codec: str | Codec[Any],
         type: type[T],
         compress_from: int | None = None,
@@ -114,6 +116,7 @@ class CacheOwner:
         ttl: _Duration = None,
         idle: _Duration = None,
         *,
+        policy: Policy = "adaptive",
         codec: str | Codec[T] | None,
         compress_from: int | None = None,
     ) -> Cache[Any]: ...
@@ -125,6 +128,7 @@ class CacheOwner:
         ttl: _Duration = None,
         idle: _Duration = None,
         *,
+        policy: Policy = "adaptive",
         codec: Any = None,
         type: Any = None,
         compress_from: int | None = None,
@@ -138,7 +142,7 @@ class CacheOwner:
         Args:
             name: at most 1,024 bytes of UTF-8; caches and tables share the names.
             type: what a msgspec codec decodes to; not kept, but the same while the database is open.
-            max_bytes, max_items, ttl, idle, codec, compress_from: as for :class:`~striate.Cache`.
+            max_bytes, max_items, ttl, idle, policy, codec, compress_from: as for :class:`~striate.Cache`.
 
         Raises:
             OptionMismatchError: it was made with other options, or is no cache; see :meth:`drop_cache`.
@@ -148,6 +152,7 @@ class CacheOwner:
             "max_items": max_items,
             "ttl": ttl,
             "idle": idle,
+            "policy": policy,
             "compress_from": compress_from,
         }
         database = self._cache_database()

@@ -66,7 +66,8 @@ class Database(CacheOwner):
 
     Raises:
         LogLockedError: another process, or this one, has it open. NotADatabaseError: the directory holds other things.
-        DamagedLogError and others as of :class:`striate.Log`.
+        DamagedLogError, CorruptRecordError: the log has lost what keys were changed to, so tables would show what they
+        were before; restore a snapshot, or give it up with ``striate log repair``. Others as of :class:`striate.Log`.
 
     Thread-safe. Not for use in a forked child.
     """
@@ -97,6 +98,8 @@ class Database(CacheOwner):
         )
         self._partition = Partition(self._log)
         try:
+            if self._log.recovery.problems:
+                self._log._raise_damaged()
             self._catalog = Catalog(self._path, self._log, self._partition)
             self._caches = Caches()
             self._retrying = threading.Lock()
@@ -105,7 +108,7 @@ class Database(CacheOwner):
             self._catalog.load(catalog)
             self._loaded = start
             take_in(self._partition, start, self._catalog.take_in)
-            if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
+            if compaction_interval_s is not None and self._log._disk.background:
                 self._compactor = Compactor(self, compaction_interval_s, compaction_bytes_per_s)
         except BaseException:
             self._release()
@@ -363,7 +366,7 @@ class Database(CacheOwner):
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
         there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
-        if self._log._state != OPEN or there:
+        if self._log._state != OPEN or there or self._partition.poisoned:
             return
         with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()
