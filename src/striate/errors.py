@@ -47,6 +47,7 @@ __all__ = [
     "StorageError",
     "StrayFileError",
     "StreamIdError",
+    "StreamNotFoundError",
     "StriateError",
     "SyncFailedError",
     "TableNotFoundError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -39,6 +39,10 @@ def test_stat_and_names(run: Run, shop: str) -> None:
     }
     assert (raw["stream"], raw["last_id"], raw["ids"], raw["groups"]) == ("raw", "1-0", "offset", [])
     assert "billing: lag 1, pending 2" in run("db", "stat", shop).text
+    with striate.open(shop) as db:
+        striate.Group(db.stored_stream("raw"), cast("str", b"\xff\x1b"))._set_nowait("0", 1)
+    assert "\\xff\\x1b: lag 1, pending 0" in run("db", "stat", shop).text
+    assert "\\xff\\x1b: at 0-0, lag 1" in run("db", "groups", shop, "raw").text
     assert run("db", "streams", shop).text == "events\nraw\n"
     assert run("db", "streams", shop, "--json").json_lines[1] == {"stream": "raw", "codec": None, "ids": "offset"}
 
@@ -103,3 +107,13 @@ def test_in_the_shell(run: Run, shop: str) -> None:
     result = run("db", "shell", shop, *(part for each in commands for part in ("-c", each)))
     assert result.code == 0 and result.text.splitlines()[:3] == ["2-0", "2-0  k  three", "removed 1 entries"]
     assert run("db", "shell", shop, "-c", "append raw").code == 2  # stdin has the commands
+
+
+def test_stored_stream_gives_bytes_and_makes_nothing(shop: str) -> None:
+    with striate.open(shop) as db:
+        assert [entry.value for entry in db.stored_stream("events").range(count=1)] == [b'{"n":1}']
+        for name in ("nothing", "stock"):
+            with pytest.raises(striate.StreamNotFoundError) as error:
+                db.stored_stream(name)
+            assert (error.value.path, error.value.name) == (shop, name)
+        assert sorted(db.streams()) == ["events", "raw"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, cast
 
 import striate
@@ -49,4 +50,4 @@ def print_streams(streams: list[dict[str, Any]]) -> None:
 
 
 def _name(name: str | dict[str, str]) -> str:
-    return safe_text(name if isinstance(name, str) else name["base64"])
+    return safe_text(name if isinstance(name, str) else base64.b64decode(name["base64"]))
