@@ -7,7 +7,7 @@ import platform
 import click
 
 import striate
-from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell
+from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell, streams
 from striate.cli.output import print_json, print_line
 from striate.cli.parameters import json_option
 from striate.cli.program import Program
@@ -69,7 +69,16 @@ for command in (
 ):
     log.add_command(command)
 
-for command in (export.export, export.import_, shell.shell):
+for command in (
+    streams.streams,
+    streams.range_,
+    streams.append,
+    streams.trim,
+    streams.groups,
+    export.export,
+    export.import_,
+    shell.shell,
+):
     database.db.add_command(command)
 
 app.add_command(database.db)

@@ -22,6 +22,7 @@ from striate.errors import (
     NotADatabaseError,
     PathExistsError,
     StorageError,
+    StreamNotFoundError,
     TableNotFoundError,
 )
 from striate.storage import hints
@@ -182,6 +183,17 @@ class Database(CacheOwner):
         with self._catalog.lock:
             number = self._catalog.enter(name, "stream", {"codec": codec_name(codec), "ids": ids})
         return Stream(stream_view(self._partition, number), made, name)
+
+    def stored_stream(self, name: str) -> Stream[bytes]:
+        """A stream with values as the bytes that are stored, whatever its codec: for tools; see :meth:`stored`.
+
+        Raises:
+            StreamNotFoundError: there is none of that name.
+        """
+        number = self._catalog.number_of(name, "stream")
+        if number is None:
+            raise StreamNotFoundError(self._path, name)
+        return Stream(stream_view(self._partition, number), None, name)
 
     def _stream_views(self) -> list[StreamView]:
         return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
