@@ -84,3 +84,14 @@ for command in (
 app.add_command(database.db)
 app.add_command(measure.demo)
 app.add_command(measure.bench)
+
+
+def _keep_examples(command: click.Command) -> None:
+    """Let click leave the lines of an example as they are: docstrings are raw, and what tells it is a backspace."""
+    if command.help is not None:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _keep_examples(below)
+
+
+_keep_examples(app)

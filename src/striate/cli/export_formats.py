@@ -31,6 +31,15 @@ from striate.cli.output import json_line, plain
 from striate.errors import ImportFormatError
 
 
+# What the lines may say: one that says more was meant to say something else.
+_FIELDS = (
+    {"table", "codec"},
+    {"stream", "codec", "ids", "last_id", "groups"},
+    {"key", "value", "expires_ms"},
+    {"id", "key", "value"},
+)
+
+
 def read(file: IO[bytes], path: str) -> Iterator[Batch]:
     """The batches of an export in either format, from the beginning of a file that can seek.
 
@@ -105,7 +114,7 @@ def _documents(file: IO[bytes], path: str) -> Iterator[tuple[int, dict[str, Any]
             document = json.loads(line)
         except (ValueError, RecursionError):
             document = None
-        if not isinstance(document, dict) or {"table", "stream"} <= document.keys():
+        if not isinstance(document, dict) or not any(document.keys() <= fields for fields in _FIELDS):
             raise ImportFormatError(path, f"line {number} is no object of an export")
         yield number, document
 
