@@ -30,7 +30,6 @@ from striate.cli.export_batches import (
 from striate.cli.output import json_line, plain
 from striate.errors import ImportFormatError
 
-
 # What the lines may say: one that says more was meant to say something else.
 _FIELDS = (
     {"table", "codec"},
