@@ -227,7 +227,7 @@ class AsyncDatabase(CacheOwner):
         await asyncio.to_thread(self._database.sync)
 
     async def compact(self, *, live_below: float = 2.0) -> CompactionResult:
-        """Write segments anew without what does not count any more, in a thread; see :meth:`striate.Database.compact`."""
+        """Write segments anew without what does not count, in a thread; see :meth:`striate.Database.compact`."""
         return await asyncio.to_thread(self._database.compact, live_below=live_below)
 
     async def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:

@@ -59,6 +59,7 @@ class Database(CacheOwner):
         segment_bytes: size at which a file of the log ends and the next begins.
         sync_interval_ms: time between syncs at ``"process"`` durability.
         clock: gives the time in microseconds since the epoch, in place of the system's clock.
+        progress: called with ``(bytes done, bytes in all)`` while the log is read at opening: not of what hints save.
         compaction_interval_s: seconds between looks for segments of which little counts any more; ``None``: only
             :meth:`compact` does.
         compaction_bytes_per_s: the most of segments that the background compaction reads in a second, to leave the disk
@@ -80,11 +81,13 @@ class Database(CacheOwner):
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         sync_interval_ms: int = DEFAULT_SYNC_INTERVAL_MS,
         clock: Callable[[], int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
         compaction_interval_s: float | None = 10.0,
         compaction_bytes_per_s: int | None = None,
         _disk: Disk | None = None,
     ) -> None:
         self._path = absolute_path(path, "path")
+        check_progress(progress)
         if compaction_bytes_per_s is not None:
             compaction_bytes_per_s = integer(compaction_bytes_per_s, "compaction_bytes_per_s", 1, 1 << 62)
         _check_directory(self._path)
@@ -107,7 +110,7 @@ class Database(CacheOwner):
             start, catalog = hints.load(self._log, self._partition, self._path)
             self._catalog.load(catalog)
             self._loaded = start
-            take_in(self._partition, start, self._catalog.take_in)
+            take_in(self._partition, start, self._catalog.take_in, progress)
             if compaction_interval_s is not None and self._log._disk.background:
                 self._compactor = Compactor(self, compaction_interval_s, compaction_bytes_per_s)
         except BaseException:
