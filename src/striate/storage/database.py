@@ -136,7 +136,7 @@ class Database(CacheOwner):
         made = make_codec(codec, type)
         with self._catalog.lock:
             view = table_view(self._partition, self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
-        return Table(view, made, made is None or codec == "json")
+        return Table(view, made)
 
     def stored(self, name: str) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
@@ -149,7 +149,7 @@ class Database(CacheOwner):
             raise TableNotFoundError(self._path, name)
         with self._catalog.lock:
             view = table_view(self._partition, number)
-        return Table(view, None, True)
+        return Table(view, None)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""

@@ -6,7 +6,7 @@ them. What may not live here: transactions, opening and closing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
@@ -61,15 +61,36 @@ class Table(_Base[V], MutableMapping[_Key, V]):
 
     A key is bytes or str, a str the same as its UTF-8 bytes; iteration gives bytes. A value is bytes, or what the
     table's codec takes. Reads see what is durable and never wait for the disk. For any number of threads.
+class TableItems(ItemsView[Any, Any]):
+    """Keys and values of a table."""
+
+    _mapping: Table[Any]
+
+    def __iter__(self) -> Iterator[tuple[bytes, Any]]:
+        return self._mapping.scan()
+
+
+class TableValues(ValuesView[Any]):
+    """The values of a table."""
+
+    _mapping: Table[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping.scan())
+
+    def __contains__(self, value: object) -> bool:
+        return any(value == other for other in self)
+
+
     """
 
     _plain: bool
 
-    def __new__(cls, view: View, codec: Codec[V] | None, digits: bool) -> Table[V]:
-        """A table over a view; ``digits``: numbers are stored as decimal digits."""
+    def __new__(cls, view: View, codec: Codec[V] | None) -> Table[V]:
+        """A table over a view."""
         encode, decode = (None, None) if codec is None else (codec.encode, codec.decode)
         self = cast("Table[V]", super().__new__(cls, view, encode, decode))
-        self._plain = digits
+        self._plain = codec is None
         return self
 
     __hash__ = object.__hash__
@@ -105,6 +126,14 @@ class Table(_Base[V], MutableMapping[_Key, V]):
         pairs = dict(other.items() if hasattr(other, "items") else other)
         pairs.update(items)
         self.set_many(pairs)
+    def items(self) -> ItemsView[_Key, V]:
+        """Its keys and values; iteration as :meth:`scan`."""
+        return TableItems(self)
+
+    def values(self) -> ValuesView[V]:
+        """Its values; iteration as :meth:`scan`."""
+        return TableValues(self)
+
 
     @overload
     def pop(self, key: _Key, /) -> V: ...
@@ -194,6 +223,7 @@ class Table(_Base[V], MutableMapping[_Key, V]):
     def touch(self, key: _Key, ttl: _Duration) -> bool:
         """Let a key expire so long from now, or never with ``None``; whether it was there."""
         touched = self._touch_nowait(key, ttl)
+        """A number as a value: decimal digits where values are bytes."""
         self._wait()
         return touched
 
