@@ -102,3 +102,18 @@ def test_a_closed_database(tmp_path: Path) -> None:
         with pytest.raises(striate.LogClosedError):
             call()
     assert "closed" in repr(db)
+
+
+def test_no_snapshot_into_itself(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "db")
+    with striate.open(tmp_path / "db", "process") as db:
+        db.table("t")["a"] = b"1"
+        for inside in ("db", "db/backup", "db/log/a/b", "link/backup", "other/../db/backup"):
+            with pytest.raises(striate.InvalidArgumentError, match="outside"):
+                db.snapshot(tmp_path / inside)
+        with pytest.raises(striate.InvalidArgumentError, match="outside"):
+            db.log.snapshot(tmp_path / "db" / "log" / "backup")
+        assert {path.name for path in (tmp_path / "db").iterdir()} == {"log"}
+        db.snapshot(tmp_path / "db2")
+    with striate.open(tmp_path / "db", "process") as db:
+        assert db.table("t")["a"] == b"1"

@@ -25,7 +25,7 @@ from striate.errors import (
     TableNotFoundError,
 )
 from striate.storage import hints
-from striate.storage.arguments import absolute_path, check_progress, integer
+from striate.storage.arguments import absolute_path, check_outside, check_progress, check_retries, integer
 from striate.storage.caches import CacheOwner, Caches
 from striate.storage.catalog import Catalog, stream_view, table_view
 from striate.storage.codecs import Codec, codec_name, make_codec
@@ -308,6 +308,7 @@ class Database(CacheOwner):
         """Copy a snapshot, every checksum verified, into a new directory and open it.
 
         Args:
+        check_outside(target, "path", self._path)
             snapshot: directory made by :meth:`snapshot`. path: new or empty directory. options: as for the class.
         """
         source, target = absolute_path(snapshot, "snapshot"), absolute_path(path, "path")
