@@ -11,8 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from striate._native.durablebulk import DurableTable
+from striate._native.inputs import as_utf8
 from striate._native.partition import View
-from striate.errors import InvalidArgumentError
+from striate.errors import InvalidArgumentError, InvalidTypeError
 from striate.storage.codecs import Codec
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ _NOTHING: Any = b""
 
 def prefix_bytes(prefix: _Key) -> bytes:
     """The prefix of a scan."""
-    return prefix.encode() if isinstance(prefix, str) else bytes(prefix)
+    if isinstance(prefix, str):
+        return as_utf8(prefix, "prefix")
+    if not isinstance(prefix, (bytes, bytearray, memoryview)):
+        raise InvalidTypeError("prefix", "bytes or str", type(prefix))
+    return bytes(prefix)
 
 
 def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Iterator[bytes]:
@@ -56,11 +61,6 @@ def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Itera
             return
 
 
-class Table(_Base[V], MutableMapping[_Key, V]):
-    """Keys and values that are as durable as the log they are in; made by :meth:`striate.Database.table`.
-
-    A key is bytes or str, a str the same as its UTF-8 bytes; iteration gives bytes. A value is bytes, or what the
-    table's codec takes. Reads see what is durable and never wait for the disk. For any number of threads.
 class TableItems(ItemsView[Any, Any]):
     """Keys and values of a table."""
 
@@ -82,6 +82,11 @@ class TableValues(ValuesView[Any]):
         return any(value == other for other in self)
 
 
+class Table(_Base[V], MutableMapping[_Key, V]):
+    """Keys and values that are as durable as the log they are in; made by :meth:`striate.Database.table`.
+
+    A key is bytes or str, a str the same as its UTF-8 bytes; iteration gives bytes. A value is bytes, or what the
+    table's codec takes. Reads see what is durable and never wait for the disk. For any number of threads.
     """
 
     _plain: bool
@@ -121,11 +126,6 @@ class TableValues(ValuesView[Any]):
 
     # ------------------------------------------------------------ mapping
 
-    def update(self, other: Any = (), /, **items: V) -> None:
-        """Store many values as one transaction; as :meth:`set_many`."""
-        pairs = dict(other.items() if hasattr(other, "items") else other)
-        pairs.update(items)
-        self.set_many(pairs)
     def items(self) -> ItemsView[_Key, V]:
         """Its keys and values; iteration as :meth:`scan`."""
         return TableItems(self)
@@ -134,6 +134,11 @@ class TableValues(ValuesView[Any]):
         """Its values; iteration as :meth:`scan`."""
         return TableValues(self)
 
+    def update(self, other: Any = (), /, **items: V) -> None:
+        """Store many values as one transaction; as :meth:`set_many`."""
+        pairs = dict(other.items() if hasattr(other, "items") else other)
+        pairs.update(items)
+        self.set_many(pairs)
 
     @overload
     def pop(self, key: _Key, /) -> V: ...
@@ -218,12 +223,12 @@ class TableValues(ValuesView[Any]):
         return value
 
     def _numeral(self, number: int) -> Any:
+        """A number as a value: decimal digits where values are bytes."""
         return b"%d" % number if self._plain else number
 
     def touch(self, key: _Key, ttl: _Duration) -> bool:
         """Let a key expire so long from now, or never with ``None``; whether it was there."""
         touched = self._touch_nowait(key, ttl)
-        """A number as a value: decimal digits where values are bytes."""
         self._wait()
         return touched
 
