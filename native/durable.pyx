@@ -7,6 +7,7 @@ What may not live here: the index and its locks (keyindex.c), commits (partition
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
@@ -29,6 +30,7 @@ from striate._native.single cimport write_one
 from striate._native.table cimport STRIATE_NEVER, striate_table_hash
 
 from datetime import timedelta
+from operator import index
 
 from striate.errors import InvalidArgumentError, InvalidTypeError, KeyTooLargeError, RecordTooLargeError
 
@@ -66,10 +68,21 @@ cdef uint64_t end_of(object ttl, int64_t now_ns) except? 0:
         ttl = ttl.total_seconds()
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise InvalidTypeError("ttl", "seconds, a timedelta or None", type(ttl))
+    if ttl == INFINITY:
+        return 0
+    if not 0 < ttl <= 3.2e9:
+        raise InvalidArgumentError("ttl", "more than 0 seconds and at most 100 years, or infinity", ttl)
     seconds = ttl
-    if not 0 < seconds <= 3.2e9:
-        raise InvalidArgumentError("ttl", "more than 0 seconds and at most 100 years", ttl)
     return <uint64_t>((now_ns + <int64_t>(seconds * 1e9) + 999_999) // 1_000_000)
+
+
+cdef uint64_t as_version(object version) except? 0:
+    if isinstance(version, bool) or not hasattr(version, "__index__"):
+        raise InvalidTypeError("version", "an int", type(version))
+    number = index(version)
+    if not 0 <= number <= 0xFFFFFFFFFFFFFFFF:
+        raise InvalidArgumentError("version", "an unsigned 64-bit number", number)
+    return number
 
 
 cdef class TableCore:
@@ -349,14 +362,14 @@ cdef class TableCore:
         self.wait()
         return version > 0
 
-    def cas(self, key, value, uint64_t version, *, ttl=None):
+    def cas(self, key, value, version, *, ttl=None):
         """Store a value if the key still has this version, 0 for absent (compare and set).
 
         Returns:
             The new version, or 0 when the key has another one.
         """
         cdef int64_t written
-        written = self.write(key, value, self._end_of(ttl), STRIATE_MUST_EQUAL, version)
+        written = self.write(key, value, self._end_of(ttl), STRIATE_MUST_EQUAL, as_version(version))
         self.wait()
         return max(written, 0)
 

@@ -66,6 +66,38 @@ cdef tuple as_items(object items, str argument):
     return result
 
 
+cpdef list as_list(object items, str argument, str expected):
+    """What is iterable and no text, as a list; ``expected`` says in words what is wanted."""
+    if isinstance(items, (str, bytes, bytearray, memoryview)):
+        raise InvalidTypeError(argument, expected, type(items))
+    try:
+        iterator = iter(items)
+    except TypeError:
+        raise InvalidTypeError(argument, expected, type(items)) from None
+    return list(iterator)
+
+
+cpdef list as_pairs(object items):
+    """Keys and values of a mapping or of pairs."""
+    cdef list pairs = as_list(items.items() if hasattr(items, "items") else items, "items", "a mapping or pairs")
+    for number, pair in enumerate(pairs):
+        if type(pair) is not tuple or len(pair) != 2:
+            try:
+                key, value = pair
+            except (TypeError, ValueError):
+                raise InvalidTypeError("items", "a mapping or pairs of key and value", type(pair)) from None
+            pairs[number] = key, value
+    return pairs
+
+
+cpdef bytes as_utf8(str text, str argument):
+    """The bytes of a text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(argument, "text that UTF-8 can express", text) from None
+
+
 cdef object _as_bytes(object item, str argument):
     if item is None and argument == "keys":
         return None
