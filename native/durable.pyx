@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport HAS_VIEW, KIND_TOMBSTONE, KIND_VALUE, MAX_KEY_BYTES
-from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored
+from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored, as_version
 from striate._native.keyindex cimport (
     STRIATE_MUST_BE_ABSENT,
     STRIATE_MUST_BE_PRESENT,
@@ -66,7 +66,10 @@ cdef uint64_t end_of(object ttl, int64_t now_ns) except? 0:
         ttl = ttl.total_seconds()
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise InvalidTypeError("ttl", "seconds, a timedelta or None", type(ttl))
-    seconds = ttl
+    try:
+        seconds = ttl
+    except OverflowError:
+        seconds = float("inf")
     if not 0 < seconds <= 3.2e9:
         raise InvalidArgumentError("ttl", "more than 0 seconds and at most 100 years", ttl)
     return <uint64_t>((now_ns + <int64_t>(seconds * 1e9) + 999_999) // 1_000_000)
@@ -349,14 +352,14 @@ cdef class TableCore:
         self.wait()
         return version > 0
 
-    def cas(self, key, value, uint64_t version, *, ttl=None):
+    def cas(self, key, value, version, *, ttl=None):
         """Store a value if the key still has this version, 0 for absent (compare and set).
 
         Returns:
             The new version, or 0 when the key has another one.
         """
         cdef int64_t written
-        written = self.write(key, value, self._end_of(ttl), STRIATE_MUST_EQUAL, version)
+        written = self.write(key, value, self._end_of(ttl), STRIATE_MUST_EQUAL, as_version(version))
         self.wait()
         return max(written, 0)
 

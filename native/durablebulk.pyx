@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 from striate._native.commit cimport Commit
 from striate._native.durable cimport TableCore, end_of, load_key
 from striate._native.frame cimport UNIT_BYTES, frame_view
+from striate._native.inputs cimport as_pairs
 from striate._native.keyindex cimport (
     STRIATE_MUST_BE_PRESENT,
     STRIATE_MUST_NOTHING,
@@ -326,7 +327,7 @@ cdef class DurableTable(TableCore):
 
     def _set_many_nowait(self, items, ttl=None):
         """:meth:`set_many` without waiting for the disk."""
-        cdef list pairs = list(items.items() if hasattr(items, "items") else items)
+        cdef list pairs = as_pairs(items)
         cdef Commit commit = Commit(self._partition, len(pairs))
         cdef uint64_t end = 0
         if not pairs:

@@ -1,1 +1,5 @@
-# Native callers only.
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+def stored_bytes(value: object, encode: Callable[[Any], object] | None = None) -> bytes: ...
+def pairs(items: Mapping[Any, Any] | Iterable[Any]) -> list[tuple[Any, Any]]: ...

@@ -329,6 +329,10 @@ def memoize(
     """See :meth:`striate.Cache.memoize`."""
     if not callable(function):
         raise InvalidTypeError("function", "a function or coroutine function", type(function))
+    if key is not None and not callable(key):
+        raise InvalidTypeError("key", "a function of the arguments", type(key))
+    if name is not None and not isinstance(name, str):
+        raise InvalidTypeError("name", "a str", type(name))
     memo = _Memo(cache, function, ttl, stale, key, tags, name)
     if inspect.iscoroutinefunction(function):
         coroutines = _Coroutines(memo)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from striate._native.durablebulk import DurableTable
 from striate._native.partition import View
 from striate.errors import InvalidArgumentError
+from striate.storage.arguments import any_integer
+from striate.storage.cache_views import as_bytes
 from striate.storage.codecs import Codec
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ _NOTHING: Any = b""
 
 def prefix_bytes(prefix: _Key) -> bytes:
     """The prefix of a scan."""
-    return prefix.encode() if isinstance(prefix, str) else bytes(prefix)
+    return as_bytes(prefix, "prefix") if isinstance(prefix, str) else bytes(prefix)
 
 
 def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Iterator[bytes]:
@@ -171,6 +173,7 @@ class Table(_Base[V], MutableMapping[_Key, V]):
         return total
 
     def _increment_nowait(self, key: _Key, delta: int, initial: int) -> int:
+        delta, initial = any_integer(delta, "delta"), any_integer(initial, "initial")
         while True:
             version, stored, end = self._read_latest(key)
             total = initial + delta if stored is None else self._number(stored) + delta
