@@ -16,7 +16,7 @@ from striate import Cache
 pytestmark = pytest.mark.stress
 
 NATIVE = Path(__file__).resolve().parents[2] / "native"
-TABLE_SOURCES = "arena slab hashindex table eviction bounds wheel lifetime changes access bulk".split()
+TABLE_SOURCES = "arena slab hashindex table eviction bounds wheel lifetime changes access bulk fork".split()
 THREADS = 16
 STEPS = int(os.environ.get("STRIATE_STEPS", "62500"))  # a million in all
 
