@@ -164,6 +164,7 @@ class StoredCache(StoredReads[V]):
     def delete_prefix(self, prefix: _Key) -> int:
         """Drop the keys that begin with ``prefix``, one by one, of all that the storage has; how many."""
         wanted = self._name(prefix)
+        self._disown_runs(wanted)
         return self.delete_many([key for key, _ in self._storage.collect() if key.startswith(wanted)])
 
     def clear(self) -> None:
