@@ -301,10 +301,6 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         self.expire()
         return self.striped.counts(self.space)["entries"]
 
-    def __bool__(self) -> bool:
-        """A cache is true, also when it is empty: ``if cache`` asks whether there is one."""
-        return True
-
     # ---------------------------------------------------------------- walking
 
     def scan(self, prefix: _Key = b"") -> Iterator[bytes]:
