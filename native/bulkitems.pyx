@@ -6,6 +6,7 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport free, malloc
 
+from striate._native.inputs cimport as_pairs
 from striate._native.table cimport (
     STRIATE_BUSY,
     STRIATE_DONE,
@@ -106,7 +107,7 @@ cdef class BulkItems:
                 self.hold(<object>key)
                 self.hold(<object>value)
         else:
-            pairs = list(items.items() if hasattr(items, "items") else items)
+            pairs = as_pairs(items)
             self.reserve(len(pairs), True)
             for name, thing in pairs:
                 self.hold(name)
@@ -121,7 +122,7 @@ cdef class BulkItems:
         cdef bint text
         try:
             view = memoryview(keys)
-        except TypeError:
+        except (BufferError, TypeError, ValueError):
             raise InvalidTypeError("keys", "a sequence of bytes or str, or an array", type(keys)) from None
         if view.ndim != 1 or not view.c_contiguous:
             raise InvalidArgumentError("keys", "a contiguous array of one dimension", keys)

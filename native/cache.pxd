@@ -8,7 +8,7 @@ from striate._native.entries cimport Entries
 
 cdef class CacheCore(Entries):
     cdef int add_to(self, object key, int64_t delta, int64_t *total) except? -1
-    cdef int write_number(self, object key, object number, object ttl, object idle) except? -1
+    cdef int write_number(self, object key, int64_t number, object ttl, object idle) except? -1
     cdef BulkItems hold_keys(self, object keys)
     cdef int load_keys(self, BulkItems batch) except -1
     cdef int load_pairs(self, BulkItems batch) except -1

@@ -5,6 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from striate._native.entries cimport refuse
+from striate._native.inputs cimport as_int64
 from striate._native.table cimport (
     STRIATE_ADD,
     STRIATE_BUSY,
@@ -51,20 +52,27 @@ cdef class CacheCore(Entries):
             refuse(status, None)
         return status
 
-    def incr(self, key, int64_t delta=1, *, initial=0, ttl=None, idle=None):
+    def incr(self, key, delta=1, *, initial=0, ttl=None, idle=None):
         """Add to a number, stored as decimal digits; the sum.
 
         A missing key begins at ``initial``, with these times; ``initial=None`` makes it a ``KeyError``. The times and
         tags of an existing one stay as they are.
         """
         cdef int64_t total
+        cdef int64_t added = as_int64(delta, "delta")
+        if initial is not None:
+            initial = as_int64(initial, "initial")
         if not self.numbers_are_digits:
-            return self.add_encoded(key, delta, initial, ttl, idle)
-        while self.add_to(key, delta, &total) != STRIATE_DONE:
+            return self.add_encoded(key, added, initial, ttl, idle)
+        while self.add_to(key, added, &total) != STRIATE_DONE:
             if initial is None:
                 raise KeyError(key)
-            if self.write_number(key, initial + delta, ttl, idle) == STRIATE_DONE:
-                return initial + delta
+            try:
+                total = initial + <object>added
+            except OverflowError:
+                raise NotANumberError(key, added) from None
+            if self.write_number(key, total, ttl, idle) == STRIATE_DONE:
+                return total
         return total
 
     cdef object add_encoded(self, object key, int64_t delta, object initial, object ttl, object idle):
@@ -75,16 +83,15 @@ cdef class CacheCore(Entries):
                 raise KeyError(key)
             if found is not None and (isinstance(found[0], bool) or not isinstance(found[0], int)):
                 raise NotANumberError(key, delta)
-            total = delta + (initial if found is None else found[0])
+            total = <object>delta + (initial if found is None else found[0])
             if self.write(key, total, ttl, idle, None, STRIATE_ADD if found is None else STRIATE_COMPARE,
                           0 if found is None else found[1]) == STRIATE_DONE:
                 return total
 
-    cdef int write_number(self, object key, object number, object ttl, object idle) except? -1:
-        cdef int64_t checked = number  # OverflowError where it is none
+    cdef int write_number(self, object key, int64_t number, object ttl, object idle) except? -1:
         cdef striate_key loaded
         cdef striate_options options
-        cdef bytes digits = b"%d" % checked
+        cdef bytes digits = b"%d" % number
         cdef uint64_t version
         cdef int64_t now
         cdef int status
@@ -106,6 +113,8 @@ cdef class CacheCore(Entries):
             raise InvalidTypeError("keys", "many keys", type(keys))
         if not isinstance(keys, (list, tuple)) and hasattr(keys, "__array_interface__"):
             batch.load_array(keys, self.space, self.source)
+        elif not hasattr(keys, "__iter__"):
+            raise InvalidTypeError("keys", "many keys", type(keys))
         else:
             batch.hold_keys(tuple(keys))  # of a list too: nobody can change it while the GIL is not ours
         return batch

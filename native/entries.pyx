@@ -5,10 +5,10 @@ listeners, memoizing; bulk calls and numbers (cache.pyx).
 """
 
 cimport cython
-from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 
+from striate._native.inputs cimport as_stored, as_version
 from striate._native.platform cimport striate_coarse_ns, striate_monotonic_ns
 from striate._native.table cimport (
     STRIATE_ADD,
@@ -59,14 +59,17 @@ cdef int64_t as_nanoseconds(object duration, str name) except? -1:
         duration = duration.total_seconds()
     if isinstance(duration, bool) or not isinstance(duration, (int, float)):
         raise InvalidTypeError(name, "seconds, a timedelta or None", type(duration))
-    seconds = duration
+    try:
+        seconds = duration
+    except OverflowError:
+        raise InvalidArgumentError(name, "seconds that a float can express, or None", duration) from None
     if not seconds > 0:
         raise InvalidArgumentError(name, "more than 0 seconds", duration)
     # Beyond 100 years the sum with the clock might overflow.
     return STRIATE_NEVER if seconds > 3.2e9 else <int64_t>(seconds * 1e9)
 
 
-cdef const char *utf8_of(str key, Py_ssize_t *size) except NULL:
+cdef const char *utf8_of(object key, Py_ssize_t *size) except NULL:
     try:
         return PyUnicode_AsUTF8AndSize(key, size)
     except UnicodeEncodeError:
@@ -184,12 +187,7 @@ cdef class Entries:
     cdef object load_value(self, object value, uint8_t *flags):
         """Bytes to store."""
         flags[0] = 0
-        if self.encode is not None:
-            value = self.encode(value)
-        elif not PyBytes_CheckExact(value):
-            if not PyObject_CheckBuffer(value):
-                raise InvalidTypeError("value", "bytes-like (or give the cache a codec)", type(value))
-            value = bytes(memoryview(value))
+        value = as_stored(value, self.encode)
         if <uint64_t>PyBytes_GET_SIZE(value) >= self.compress_from:
             smaller = zlib.compress(value, COMPRESSION_LEVEL)
             if len(smaller) < len(value):
@@ -332,9 +330,9 @@ cdef class Entries:
         """Store a value if there is one; whether it was stored."""
         return self.write(key, value, ttl, idle, tags, STRIATE_REPLACE, 0) == STRIATE_DONE
 
-    def cas(self, key, value, uint64_t version, *, ttl=None, idle=None, tags=None):
+    def cas(self, key, value, version, *, ttl=None, idle=None, tags=None):
         """Store a value if the key still has that version; whether it was stored."""
-        return self.write(key, value, ttl, idle, tags, STRIATE_COMPARE, version) == STRIATE_DONE
+        return self.write(key, value, ttl, idle, tags, STRIATE_COMPARE, as_version(version)) == STRIATE_DONE
 
     def touch(self, key, *, ttl=None, idle=None):
         """Begin the time of an entry anew; whether there is one. Without arguments it gets the cache's defaults."""
@@ -386,7 +384,7 @@ cdef class Entries:
         cdef uint32_t count = 0
         if tags is None:
             return 0
-        if isinstance(tags, (str, bytes)):
+        if isinstance(tags, (str, bytes)) or not hasattr(tags, "__iter__"):
             raise InvalidTypeError("tags", "an iterable of str or bytes", type(tags))
         for tag in tags:
             if count == STRIATE_MAX_TAGS:

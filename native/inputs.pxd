@@ -34,5 +34,9 @@ cdef object as_lengths(object lengths)
 cdef int fill_from_items(record_input *records, tuple values, tuple keys, int64_t limit) except -1
 cdef int fill_from_buffer(record_input *records, const char *data, int64_t size, const uint64_t *lengths, int64_t count,
                           tuple keys, int64_t limit) except -1
-# Bytes to store for a value of a table or a stream: what `encode` makes of it, where that is not None.
+# Bytes to store for a value of a cache, a table or a stream: what `encode` makes of it, where that is not None.
 cdef bytes as_stored(object value, object encode)
+# An int, or what converts to one without loss; no bool.
+cdef object as_index(object value, str argument)
+cdef int64_t as_int64(object value, str argument) except? -1
+cdef uint64_t as_version(object value) except? 0

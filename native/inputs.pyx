@@ -2,10 +2,13 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
 from striate._native.frame cimport KIND_VALUE, MAX_KEY_BYTES
+
+import operator
 
 from striate.errors import InvalidArgumentError, InvalidTypeError, KeyTooLargeError, RecordTooLargeError
 
@@ -78,16 +81,20 @@ cpdef list as_list(object items, str argument, str expected):
 
 
 cpdef list as_pairs(object items):
-    """Keys and values of a mapping or of pairs."""
+    """Keys and values of a mapping or of pairs, each a tuple of two."""
     cdef list pairs = as_list(items.items() if hasattr(items, "items") else items, "items", "a mapping or pairs")
     for number, pair in enumerate(pairs):
         if type(pair) is not tuple or len(pair) != 2:
-            try:
-                key, value = pair
-            except (TypeError, ValueError):
-                raise InvalidTypeError("items", "a mapping or pairs of key and value", type(pair)) from None
-            pairs[number] = key, value
+            pairs[number] = as_pair(pair)
     return pairs
+
+
+cdef tuple as_pair(object pair):
+    # Two letters are a pair as well, and seldom meant.
+    cdef tuple found = tuple(as_list(pair, "each of items", "a pair of key and value"))
+    if len(found) != 2:
+        raise InvalidArgumentError("each of items", "a pair of key and value", pair)
+    return found
 
 
 cpdef bytes as_utf8(str text, str argument):
@@ -174,6 +181,42 @@ cdef bytes as_stored(object value, object encode):
         value = encode(value)
     if PyBytes_CheckExact(value):
         return <bytes>value
-    if not PyObject_CheckBuffer(value):
-        raise InvalidTypeError("value", "bytes-like (or a codec where it is kept)", type(value))
-    return bytes(memoryview(value))
+    # Text of numpy has a buffer too, of its own encoding.
+    if isinstance(value, str) or not PyObject_CheckBuffer(value):
+        expected = "bytes-like (or give a codec)" if encode is None else "bytes-like as the codec gives it"
+        raise InvalidTypeError("value", expected, type(value))
+    check_buffer(value, "value")
+    try:
+        return bytes(memoryview(value))
+    except (BufferError, ValueError):
+        raise InvalidTypeError("value", "a buffer of bytes that is not released", type(value)) from None
+
+
+def stored_bytes(value, encode=None):
+    """As ``as_stored``."""
+    return as_stored(value, encode)
+
+
+cdef object as_index(object value, str argument):
+    if isinstance(value, bool):
+        raise InvalidTypeError(argument, "an int", type(value))
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InvalidTypeError(argument, "an int", type(value)) from None
+
+
+cdef int64_t as_int64(object value, str argument) except? -1:
+    cdef object number = value if PyLong_CheckExact(value) else as_index(value, argument)
+    try:
+        return number
+    except OverflowError:
+        raise InvalidArgumentError(argument, "a number of 64 bits", value) from None
+
+
+cdef uint64_t as_version(object value) except? 0:
+    cdef object number = value if PyLong_CheckExact(value) else as_index(value, "version")
+    try:
+        return number
+    except OverflowError:
+        raise InvalidArgumentError("version", "one that was read", value) from None

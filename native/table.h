@@ -167,6 +167,7 @@ typedef struct striate_table {
     int32_t reports; /* atomic: whether there are listeners */
     striate_arena arena;
     striate_stripe *stripes;
+    struct striate_table *next_guarded, **guarded_from; /* fork.c: neighbours in the registry; NULL: not in it */
 } striate_table;
 
 typedef struct striate_key {

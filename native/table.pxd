@@ -183,3 +183,4 @@ cdef class StripedTable:
     cdef striate_table *table
     cdef object __weakref__
     cdef public object hub            # storage/changes.py: who listens
+    cdef public object memos          # storage/memoize.py: the memoized functions whose results are here

@@ -9,6 +9,10 @@ import os
 
 from striate.errors import InvalidArgumentError
 
+cdef extern from "fork.h" nogil:
+    int striate_table_guard_forks(striate_table *table)
+    void striate_table_leave_forks(striate_table *table)
+
 cdef enum:
     MOST_STRIPES = 32
     # A stripe with fewer entries than that judges badly what to evict.
@@ -45,10 +49,13 @@ cdef class StripedTable:
         if self.table == NULL:
             raise MemoryError
         self.table.policy = policy
+        if striate_table_guard_forks(self.table) != 0:
+            raise MemoryError
 
     def __dealloc__(self):
         if self.table != NULL:
             with nogil:
+                striate_table_leave_forks(self.table)
                 striate_table_free(self.table)
 
     @property

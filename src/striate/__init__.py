@@ -31,6 +31,7 @@ from striate.types import (
 if TYPE_CHECKING:
     from striate._native.streamentry import StreamEntry, StreamId
     from striate.storage import history
+    from striate.storage.argument_keys import arguments_key, method_key
     from striate.storage.async_database import AsyncDatabase, AsyncTransaction, aopen
     from striate.storage.async_log import AsyncLog
     from striate.storage.async_stream import AsyncGroup, AsyncStream
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from striate.storage.codecs import PickleCodec
     from striate.storage.database import Database, open
     from striate.storage.groups import Group
-    from striate.storage.memoize import arguments_key, method_key
     from striate.storage.storages import MemoryStorage, Storage, TableStorage
     from striate.storage.stream import Stream
     from striate.storage.stream_info import ConsumerInfo, GroupInfo, PendingEntry, StreamInfo
@@ -126,8 +126,8 @@ if not TYPE_CHECKING:  # a type checker would let any name pass
         "aopen": "striate.storage.async_database",
         "open": "striate.storage.database",
         "history": "striate.storage.history",
-        "arguments_key": "striate.storage.memoize",
-        "method_key": "striate.storage.memoize",
+        "arguments_key": "striate.storage.argument_keys",
+        "method_key": "striate.storage.argument_keys",
     }
 
     def __getattr__(name: str) -> object:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from striate import Cache, PickleCodec
+import striate
+from striate import Cache, MemoryStorage, PickleCodec
 
 mapping_tests = pytest.importorskip("test.mapping_tests", reason="this Python comes without its tests")
 
@@ -45,6 +48,51 @@ class TextCache(MutableMapping[Any, Any]):
 
 class TestWithCPythonsTests(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
     type2test = TextCache
+
+
+def with_bytes(self: Any) -> dict[bytes, bytes]:
+    """Keys come out as bytes, so the tests use none but these."""
+    return {b"1": b"2", b"key1": b"value1", b"key2": b""}
+
+
+class TestCache(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
+    type2test = Cache
+    _reference = with_bytes
+
+
+class TestNamespace(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
+    _reference = with_bytes
+
+    def type2test(self) -> Cache[Any]:
+        cache = Cache()
+        cache["elsewhere"] = b"1"
+        return cache.namespace("n")
+
+
+class TestCacheOverAStorage(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
+    _reference = with_bytes
+
+    def type2test(self) -> Cache[Any]:
+        return Cache(storage=MemoryStorage())
+
+
+class TestTable(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
+    """The one exception: a table equals itself only, so two are compared here by what they hold."""
+
+    _reference = with_bytes
+
+    def setUp(self) -> None:
+        def same(one: Any, other: Any, msg: object = None) -> None:
+            assert dict(one) == dict(other), msg
+
+        self.addTypeEqualityFunc(striate.Table, same)
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.db = striate.open(Path(self.folder.name) / "db", durability="process")
+        self.addCleanup(self.db.close)
+
+    def type2test(self) -> striate.Table[bytes]:
+        return self.db.table(f"t{len(self.db.tables())}")
 
 
 def test_is_a_mutable_mapping() -> None:

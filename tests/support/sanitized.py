@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 NATIVE = Path(__file__).resolve().parents[2] / "native"
-TABLE_SOURCES = "arena slab hashindex table eviction bounds wheel lifetime changes access bulk".split()
+TABLE_SOURCES = "arena slab hashindex table eviction bounds wheel lifetime changes access bulk fork".split()
 
 
 def check_sanitized(program: Path, sources: list[str], sanitizers: str, work: Path) -> None:

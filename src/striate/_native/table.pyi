@@ -2,6 +2,7 @@ from typing import Any
 
 class StripedTable:
     hub: Any
+    memos: Any
     def __new__(
         cls,
         max_entries: int | None = None,

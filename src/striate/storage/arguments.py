@@ -11,14 +11,19 @@ from datetime import timedelta
 from striate.errors import InvalidArgumentError, InvalidTypeError
 
 
-def integer(value: object, name: str, lowest: int, highest: int) -> int:
-    """An int, or what converts to one without loss, within bounds (both allowed)."""
+def any_integer(value: object, name: str) -> int:
+    """An int, or what converts to one without loss."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidTypeError(name, "an int", type(value))
     try:
-        number = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise InvalidTypeError(name, "an int", type(value)) from None
+
+
+def integer(value: object, name: str, lowest: int, highest: int) -> int:
+    """As :func:`any_integer`, within bounds (both allowed)."""
+    number = any_integer(value, name)
     if not lowest <= number <= highest:
         raise InvalidArgumentError(name, f"from {lowest} to {highest}", number)
     return number
@@ -83,9 +88,13 @@ def lifetime(value: float | timedelta, name: str) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvalidTypeError(name, "seconds, a timedelta or None", type(value))
+    try:
+        seconds = float(seconds)
+    except OverflowError:
+        raise InvalidArgumentError(name, "seconds that a float can express, or None", value) from None
     if not seconds > 0:
         raise InvalidArgumentError(name, "more than 0 seconds", value)
-    return math.inf if seconds > 3.2e9 else float(seconds)
+    return math.inf if seconds > 3.2e9 else seconds
 
 
 def nanoseconds(timeout: float | None) -> int:

@@ -184,7 +184,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         *,
         ttl: _Duration = None,
         stale: _Duration = None,
-        key: Callable[..., _Key] | None = None,
+        key: Callable[..., Any] | None = None,
         tags: Tags = None,
         name: str | None = None,
     ) -> Memoized[P, R]: ...
@@ -194,7 +194,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         *,
         ttl: _Duration = None,
         stale: _Duration = None,
-        key: Callable[..., _Key] | None = None,
+        key: Callable[..., Any] | None = None,
         tags: Tags = None,
         name: str | None = None,
     ) -> Callable[[Callable[P, R]], Memoized[P, R]]: ...
@@ -205,23 +205,27 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         *,
         ttl: _Duration = None,
         stale: _Duration = None,
-        key: Callable[..., _Key] | None = None,
+        key: Callable[..., Any] | None = None,
         tags: Tags = None,
         name: str | None = None,
     ) -> Any:
         """Keep the results of a function or a coroutine function in this cache: a decorator, with or without arguments.
 
-        However many threads or tasks ask for the same arguments at once, the function runs once. What it raises goes to
-        all of them and is not kept. A task that is cancelled stops waiting; the run goes on while anybody waits.
+        However many threads, or tasks of one event loop, ask for the same arguments at once, the function runs once.
+        What it raises goes to all of them and is not kept. A task that is cancelled stops waiting; the run goes on
+        while anybody waits. A run during which its result is invalidated (``cache_clear``, ``cache_invalidate``,
+        :meth:`delete_tag`, :meth:`delete_prefix`, :meth:`clear`) is not kept, and whoever asks then begins another.
+        A run that asks for itself, also through others, is not waited for: the function is called again.
         The results are values of this cache, so give it a codec that can take them.
 
         Args:
             ttl: seconds or a ``timedelta`` that a result is fresh; ``None``: the cache's.
             stale: seconds after that in which a caller gets the old result while one new run goes on.
-            key: makes bytes or str of the arguments; by default :func:`~striate.arguments_key`, which needs plain
-                data. :func:`~striate.method_key` leaves ``self`` out.
+            key: makes bytes, str, or a tuple or other plain data of the arguments, as cachetools' key functions do; by
+                default :func:`~striate.arguments_key`. :func:`~striate.method_key` leaves ``self`` out.
             tags: for :meth:`delete_tag`, or a function that makes them of the arguments.
-            name: what the keys begin with; by default the function's module and name.
+            name: what the keys begin with; by default the function's module and name, with a number for another
+                function of that name (lambdas, inner functions), unless its code is the same and without closure.
         """
         from striate.storage.memoize import memoize
 
@@ -297,10 +301,6 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
         self.expire()
         return self.striped.counts(self.space)["entries"]
 
-    def __bool__(self) -> bool:
-        """A cache is true, also when it is empty: ``if cache`` asks whether there is one."""
-        return True
-
     # ---------------------------------------------------------------- walking
 
     def scan(self, prefix: _Key = b"") -> Iterator[bytes]:
@@ -357,6 +357,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def clear(self) -> None:
         """Drop all entries of this cache; those of its namespaces stay, as do the statistics."""
+        self._disown_runs()
         if self.space == 0 and not self._names and self.striped.hub is None:  # else each is told, or stays
             self.striped.clear()
         else:
@@ -364,11 +365,22 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def delete_prefix(self, prefix: _Key) -> int:
         """Drop the keys that begin with ``prefix``; how many. Looks at every entry, without the GIL."""
-        return scan.discard_prefix(self.striped, self.space, self.time_ns(), as_bytes(prefix, "prefix"), self.source)
+        wanted = as_bytes(prefix, "prefix")
+        self._disown_runs(wanted)
+        return scan.discard_prefix(self.striped, self.space, self.time_ns(), wanted, self.source)
 
     def delete_tag(self, tag: _Key) -> int:
         """Drop the entries that were stored with ``tag``; how many. Looks at every entry, without the GIL."""
-        return scan.discard_tag(self.striped, self.space, self.time_ns(), as_bytes(tag, "tag"), self.source)
+        wanted = as_bytes(tag, "tag")
+        self._disown_runs(tag=wanted)
+        return scan.discard_tag(self.striped, self.space, self.time_ns(), wanted, self.source)
+
+    def _disown_runs(self, prefix: bytes = b"", tag: bytes | None = None) -> None:
+        # Before anything is dropped: so what a memoized function stores too late is dropped as well.
+        if self.striped.memos is not None:
+            from striate.storage.memoize import disown_runs
+
+            disown_runs(self, prefix, tag)
 
     def popitem(self) -> tuple[bytes, V]:
         """Drop some entry and give it; a ``KeyError`` when there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import TYPE_CHECKING, Any
 
-from striate.errors import InvalidTypeError
+from striate.errors import InvalidArgumentError, InvalidTypeError
 
 if TYPE_CHECKING:
     from striate.storage.cache import Cache
@@ -37,7 +37,10 @@ class CacheValues(ValuesView[Any]):
 def as_bytes(text: _Key, name: str) -> bytes:
     """The bytes that a key, prefix or tag stands for."""
     if isinstance(text, str):
-        return text.encode()
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError(name, "text that UTF-8 can express", text) from None
     if not isinstance(text, bytes):
         raise InvalidTypeError(name, "bytes or str", type(text))
     return text

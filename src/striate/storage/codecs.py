@@ -78,9 +78,11 @@ def codec_name(codec: object) -> str | None:
 def _msgspec_codec(name: str, value_type: object) -> Codec[Any]:
     import msgspec
 
-    wanted: Any = Any if value_type is None else value_type
-    if name == "json":
-        return _MsgspecCodec(msgspec.json.Encoder(), msgspec.json.Decoder(wanted))
-    if name == "msgpack":
-        return _MsgspecCodec(msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(wanted))
-    raise InvalidArgumentError("codec", "'json', 'msgpack', or an object with encode and decode", name)
+    if name not in ("json", "msgpack"):
+        raise InvalidArgumentError("codec", "'json', 'msgpack', or an object with encode and decode", name)
+    module: Any = msgspec.json if name == "json" else msgspec.msgpack
+    try:
+        decoder = module.Decoder(Any if value_type is None else value_type)
+    except TypeError as error:
+        raise InvalidTypeError("type", "one that msgspec can decode to", type(value_type), hint=str(error)) from None
+    return _MsgspecCodec(module.Encoder(), decoder)

@@ -1,22 +1,28 @@
 """Memoizing functions and coroutines in a cache: one execution for a key, however many ask.
 
-How it goes: :func:`memoize` makes a wrapper, which looks into the cache; at a miss the caller joins the *flight* of
+How it goes: :func:`memoize` makes a wrapper, which looks into the cache; at a miss the caller joins the :class:`Run` of
 that key, or begins one. What may not live here: how values are stored.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import math
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from striate.errors import InvalidArgumentError, InvalidTypeError
+from striate.storage import memo_names, memo_runs
+from striate.storage.argument_keys import arguments_key, key_bytes
 from striate.storage.arguments import microseconds
+from striate.storage.cache_views import as_bytes
+from striate.storage.memo_names import name_for
+from striate.storage.memo_runs import MISSING, Run, begin_wait, end_wait, inside
 
 if TYPE_CHECKING:
     from striate.storage.cache import Cache
@@ -25,8 +31,6 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 Tags = Iterable[bytes | str] | Callable[..., Iterable[bytes | str]] | None
 
-_MISSING: Any = object()
-_LONGEST_KEY_BYTES = 200
 _MOST_REFRESHES = 8
 
 
@@ -66,33 +70,6 @@ class Memoized(Protocol[P, R]):
         ...
 
 
-# ---------------------------------------------------------------- key functions
-
-
-def arguments_key(*args: Any, **kwargs: Any) -> bytes:
-    """A key made of the arguments' values and types: ``1``, ``1.0`` and ``True`` are different.
-
-    Raises:
-        InvalidTypeError: an argument is not made of plain data; give ``memoize`` a ``key`` function.
-    """
-    import msgspec
-
-    try:
-        encoded = msgspec.msgpack.encode((args, kwargs), order="deterministic")
-    except (TypeError, OverflowError) as error:
-        raise InvalidTypeError(
-            "an argument", "plain data", type(args), hint=f"{error}; give memoize(key=...) a function"
-        ) from None
-    if len(encoded) <= _LONGEST_KEY_BYTES:
-        return encoded
-    return hashlib.blake2b(encoded, digest_size=32).digest()
-
-
-def method_key(self: object, *args: Any, **kwargs: Any) -> bytes:
-    """As :func:`arguments_key` for a method whose object does not matter."""
-    return arguments_key(*args, **kwargs)
-
-
 # ---------------------------------------------------------------- what both kinds share
 
 
@@ -100,8 +77,14 @@ def _seconds(duration: float | timedelta, name: str) -> float:
     return math.inf if duration == math.inf else microseconds(duration, name) / 1e6
 
 
+def _tags(tags: Iterable[bytes | str] | None) -> list[bytes]:
+    if isinstance(tags, (bytes, str)) or not (tags is None or hasattr(tags, "__iter__")):
+        raise InvalidTypeError("tags", "an iterable of str or bytes", type(tags))
+    return [as_bytes(tag, "tag") for tag in tags or ()]
+
+
 class _Memo:
-    """The cache side of one memoized function."""
+    """The cache side of one memoized function, and its runs."""
 
     def __init__(
         self,
@@ -109,28 +92,29 @@ class _Memo:
         function: Callable[..., Any],
         ttl: float | timedelta | None,
         stale: float | timedelta | None,
-        key: Callable[..., bytes | str] | None,
+        key: Callable[..., Any] | None,
         tags: Tags,
         name: str | None,
     ) -> None:
-        self.cache, self.function, self.tags = cache, function, tags
+        self.cache, self.function = cache, function
+        self.tags = tags if callable(tags) else _tags(tags)
         self.make_key = arguments_key if key is None else key
-        self.prefix = (name or f"{function.__module__}.{function.__qualname__}").encode() + b"\0"
         self.ttl = None if ttl is None else _seconds(ttl, "ttl")
         self.stale = 0.0 if stale is None else _seconds(stale, "stale")
         if self.stale and self.ttl is None:
             raise InvalidArgumentError("stale", "given together with a ttl", stale)
+        self.prefix = as_bytes(name_for(cache, function) if name is None else name, "name") + b"\0"
         self.lock = threading.Lock()
+        self.runs: dict[Any, Run] = {}
         self.hits = self.misses = self.stale_hits = self.executions = 0
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        made = self.make_key(*args, **kwargs)
-        return self.prefix + (made.encode() if isinstance(made, str) else made)
+        return self.prefix + key_bytes(self.make_key(*args, **kwargs))
 
     def look(self, key: bytes) -> tuple[Any, bool]:
-        """``(value or _MISSING, whether it should be made anew)``."""
-        value = self.cache.get(key, _MISSING)
-        if value is _MISSING:
+        """``(value or MISSING, whether it should be made anew)``."""
+        value = self.cache.get(key, MISSING)
+        if value is MISSING:
             with self.lock:
                 self.misses += 1
             return value, True
@@ -147,39 +131,86 @@ class _Memo:
         left = self.cache.expires_in(key)
         return left is None or left <= self.stale
 
-    def store(self, key: bytes, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        tags = self.tags(*args, **kwargs) if callable(self.tags) else self.tags
-        self.cache.set(key, value, ttl=None if self.ttl is None else self.ttl + self.stale, tags=tags)
+    def new_run(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        return Run(key, _tags(self.tags(*args, **kwargs)) if callable(self.tags) else self.tags)
+
+    def store(self, run: Run, value: Any) -> None:
+        with run.keeping:
+            if run.keeps:
+                ttl = None if self.ttl is None else self.ttl + self.stale
+                self.cache.set(run.key, value, ttl=ttl, tags=run.tags or None)
 
     def count_execution(self) -> None:
         with self.lock:
             self.executions += 1
 
+    def land(self, place: Any, run: Run) -> None:
+        """Nobody joins the run any more."""
+        with self.lock:
+            if self.runs.get(place) is run:
+                del self.runs[place]
+
+    def disown(self, concerned: Callable[[Run], bool]) -> None:
+        """What has begun is out of date: nothing of it is stored, and nobody joins it any more."""
+        with self.lock:
+            found = [(place, run) for place, run in self.runs.items() if concerned(run)]
+            for place, _ in found:
+                del self.runs[place]
+        for _, run in found:
+            run.disown()
+
+    def clear(self) -> int:
+        return self.cache.delete_prefix(self.prefix)  # which disowns
+
+    def invalidate(self, key: bytes) -> bool:
+        self.disown(lambda run: run.key == key)
+        return self.cache.delete(key)
+
     def info(self) -> MemoizeInfo:
         entries = sum(1 for _ in self.cache.scan(self.prefix))
         return MemoizeInfo(self.hits, self.misses, self.stale_hits, self.executions, entries)
+
+    def after_fork(self) -> None:
+        """A child has no threads but its own: the runs of others end nowhere."""
+        self.lock = threading.Lock()
+        own = threading.get_ident()
+        self.runs = {place: run for place, run in self.runs.items() if run.task is None and run.leader == own}
 
     def dress(self, wrapper: Any) -> Any:
         """Give the wrapper the name and the methods of a memoized function."""
         functools.update_wrapper(wrapper, self.function)
         wrapper.cache_info = self.info
-        wrapper.cache_clear = lambda: self.cache.delete_prefix(self.prefix)
+        wrapper.cache_clear = self.clear
         wrapper.cache_key = lambda *args, **kwargs: self.key(args, kwargs)
-        wrapper.cache_invalidate = lambda *args, **kwargs: self.cache.delete(self.key(args, kwargs))
+        wrapper.cache_invalidate = lambda *args, **kwargs: self.invalidate(self.key(args, kwargs))
         return wrapper
 
 
+_memos: weakref.WeakSet[_Memo] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    memo_names.after_fork()
+    memo_runs.after_fork()
+    for memo in list(_memos):
+        memo.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def disown_runs(cache: Cache[Any], prefix: bytes = b"", tag: bytes | None = None) -> None:
+    """What is being made for the cache, with keys that begin so or with that tag, is not to be kept."""
+
+    def concerned(run: Run) -> bool:
+        return run.key.startswith(prefix) and (tag is None or tag in run.tags)
+
+    for memo in list(cache.striped.memos):
+        if memo.cache.space == cache.space:
+            memo.disown(concerned)
+
+
 # ---------------------------------------------------------------- functions
-
-
-class _Flight:
-    """One execution under way. It lands with a value or an exception, or is given up."""
-
-    def __init__(self) -> None:
-        self.landed = threading.Event()
-        self.leader = threading.get_ident()
-        self.value: Any = _MISSING
-        self.error: Exception | None = None
 
 
 class _Functions:
@@ -187,131 +218,143 @@ class _Functions:
 
     def __init__(self, memo: _Memo) -> None:
         self.memo = memo
-        self.flights: dict[bytes, _Flight] = {}
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         key = self.memo.key(args, kwargs)
         value, wanted = self.memo.look(key)
-        if value is not _MISSING:
+        if value is not MISSING:
             if wanted:
                 self.refresh(key, args, kwargs)
             return value
         while True:
-            flight, leading = self.join(key)
+            run, leading = self.join(key, args, kwargs)
             if leading:
-                return self.fly(flight, key, args, kwargs)
-            if flight.leader == threading.get_ident():  # the function asks for itself
+                return self.execute(run, args, kwargs)
+            # The function asks for itself, or for one that waits for it.
+            if run.leader == threading.get_ident() or not begin_wait(run):
                 return self.memo.function(*args, **kwargs)
-            flight.landed.wait()
-            if flight.error is not None:
-                raise flight.error
-            if flight.value is not _MISSING:
+            try:
+                run.landed.wait()
+            finally:
+                end_wait(run)
+            if run.error is not None:
+                raise run.error
+            if run.value is not MISSING:
                 # From the cache, so that nobody shares an object with another caller.
-                return self.memo.cache.peek(key, flight.value)
+                return self.memo.cache.peek(key, run.value)
 
-    def join(self, key: bytes) -> tuple[_Flight, bool]:
+    def join(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, bool]:
         with self.memo.lock:
-            flight = self.flights.get(key)
-            if flight is not None:
-                return flight, False
-            flight = self.flights[key] = _Flight()
-            return flight, True
+            if key in self.memo.runs:
+                return self.memo.runs[key], False
+        mine = self.memo.new_run(key, args, kwargs)  # calls the user's function of tags: without the lock
+        with self.memo.lock:
+            run = self.memo.runs.setdefault(key, mine)
+            return run, run is mine
 
-    def fly(self, flight: _Flight, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def execute(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        leading = begin_wait(run)
         try:
-            # Another flight may have landed between this caller's look and its joining.
-            value = _MISSING if isinstance(flight, _Refresh) else self.memo.cache.peek(key, _MISSING)
-            if value is _MISSING:
+            # Another run may have landed between this caller's look and its joining.
+            value = MISSING if run.refreshes else self.memo.cache.peek(run.key, MISSING)
+            if value is MISSING:
                 self.memo.count_execution()
-                value = self.memo.function(*args, **kwargs)
-                self.memo.store(key, value, args, kwargs)
-            flight.value = value
+                with inside(run):
+                    value = self.memo.function(*args, **kwargs)
+                self.memo.store(run, value)
+            run.value = value
             return value
         except Exception as error:
-            flight.error = error
+            run.error = error
             raise
         finally:
             # Without a value or an error (an interrupt) the next of those who wait takes over.
-            with self.memo.lock:
-                del self.flights[key]
-            flight.landed.set()
+            if leading:
+                end_wait(run)
+            self.memo.land(run.key, run)
+            run.landed.set()
 
     def refresh(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if key in self.memo.runs:
+            return
+        run = self.memo.new_run(key, args, kwargs)
+        run.refreshes = True
         with self.memo.lock:
-            refreshes = sum(isinstance(each, _Refresh) for each in self.flights.values())
-            if key in self.flights or refreshes >= _MOST_REFRESHES:
+            refreshes = sum(each.refreshes for each in self.memo.runs.values())
+            if key in self.memo.runs or refreshes >= _MOST_REFRESHES:
                 return
             # One that has landed since the caller looked has left a fresh result.
             if not self.memo.is_aging(key):
                 return
-            flight = self.flights[key] = _Refresh()
+            self.memo.runs[key] = run
 
-        def run() -> None:
-            flight.leader = threading.get_ident()
+        def execute() -> None:
+            run.leader = threading.get_ident()
             try:
-                self.fly(flight, key, args, kwargs)
+                self.execute(run, args, kwargs)
             except Exception:
                 pass  # the stale value serves until it expires; then the caller gets the error
 
-        threading.Thread(target=run, name="striate-refresh", daemon=True).start()
-
-
-class _Refresh(_Flight):
-    """One that is made while its stale value is still served."""
+        threading.Thread(target=execute, name="striate-refresh", daemon=True).start()
 
 
 # ---------------------------------------------------------------- coroutines
 
 
 class _Coroutines:
-    """Single flight for the tasks of event loops: the execution is a task of its own, which its callers only await."""
+    """Single flight for the tasks of each event loop: the execution is a task of its own, which its callers await."""
 
     def __init__(self, memo: _Memo) -> None:
         self.memo = memo
-        self.flights: dict[tuple[int, bytes], Any] = {}
-        self.waiting: dict[Any, int] = {}
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
         key = self.memo.key(args, kwargs)
         value, wanted = self.memo.look(key)
-        if value is not _MISSING:
-            if wanted and len(self.flights) < _MOST_REFRESHES:
-                task = self.join(key, args, kwargs)
-                self.waiting[task] = self.waiting.get(task, 0) + 1  # its own reason to go on
+        if value is not MISSING:
+            if wanted and len(self.memo.runs) < _MOST_REFRESHES:
+                self.join(key, args, kwargs).callers += 1  # its own reason to go on
             return value
-        task = self.join(key, args, kwargs)
-        self.waiting[task] = self.waiting.get(task, 0) + 1
-        try:
-            value = await asyncio.shield(task)
-        finally:
-            if task in self.waiting:
-                self.waiting[task] -= 1
-                if self.waiting[task] == 0 and not task.done():  # every caller was cancelled
-                    task.cancel()
+        run = self.join(key, args, kwargs)
+        if not begin_wait(run):  # the function asks for itself, or for one that waits for it
+            return await self.memo.function(*args, **kwargs)
+        value = await self.wait(run)
         return self.memo.cache.peek(key, value)
 
-    def join(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def wait(self, run: Run) -> Any:
         import asyncio
 
-        place = id(asyncio.get_running_loop()), key
-        task = self.flights.get(place)
-        if task is None or task.cancelling():
-            task = self.flights[place] = asyncio.get_running_loop().create_task(self.fly(key, args, kwargs))
-            task.add_done_callback(functools.partial(self.land, place))
-        return task
+        run.callers += 1
+        try:
+            return await asyncio.shield(run.task)
+        finally:
+            end_wait(run)
+            run.callers -= 1
+            if run.callers == 0 and not run.task.done():  # every caller was cancelled
+                run.task.cancel()
 
-    async def fly(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def join(self, key: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        place = id(loop), key
+        run = self.memo.runs.get(place)
+        if run is None or run.task.cancelling():
+            run = self.memo.new_run(key, args, kwargs)
+            run.task = loop.create_task(self.execute(run, args, kwargs))
+            run.task.add_done_callback(functools.partial(self.land, place, run))
+            with self.memo.lock:
+                self.memo.runs[place] = run
+        return run
+
+    async def execute(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.memo.count_execution()
-        value = await self.memo.function(*args, **kwargs)
-        self.memo.store(key, value, args, kwargs)
+        with inside(run):
+            value = await self.memo.function(*args, **kwargs)
+        self.memo.store(run, value)
         return value
 
-    def land(self, place: tuple[int, bytes], task: Any) -> None:
-        self.waiting.pop(task, None)
-        if self.flights.get(place) is task:
-            del self.flights[place]
+    def land(self, place: tuple[int, bytes], run: Run, task: Any) -> None:
+        self.memo.land(place, run)
         if not task.cancelled():
             task.exception()  # seen: a refresh has nobody else to look
 
@@ -322,14 +365,22 @@ def memoize(
     *,
     ttl: float | timedelta | None,
     stale: float | timedelta | None,
-    key: Callable[..., bytes | str] | None,
+    key: Callable[..., Any] | None,
     tags: Tags,
     name: str | None,
 ) -> Memoized[P, R]:
     """See :meth:`striate.Cache.memoize`."""
     if not callable(function):
         raise InvalidTypeError("function", "a function or coroutine function", type(function))
+    if key is not None and not callable(key):
+        raise InvalidTypeError("key", "a function of the arguments", type(key))
+    if name is not None and not isinstance(name, str):
+        raise InvalidTypeError("name", "a str", type(name))
     memo = _Memo(cache, function, ttl, stale, key, tags, name)
+    if cache.striped.memos is None:
+        cache.striped.memos = weakref.WeakSet()
+    cache.striped.memos.add(memo)
+    _memos.add(memo)
     if inspect.iscoroutinefunction(function):
         coroutines = _Coroutines(memo)
 

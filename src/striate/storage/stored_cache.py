@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 
+from striate._native import inputs
 from striate._native.table import StripedTable
 from striate.errors import InvalidArgumentError, NotANumberError
-from striate.storage.arguments import lifetime
+from striate.storage.arguments import integer, lifetime
 from striate.storage.cache import Cache
 from striate.storage.codecs import make_codec
 from striate.storage.key_locks import KeyLocks
@@ -52,8 +53,7 @@ class StoredCache(StoredReads[V]):
 
     def set_many(self, items: Any, *, ttl: _Duration = None, idle: _Duration = None, tags: _Tags = None) -> None:
         """Store many values, one by one; when the storage fails, those before it are stored."""
-        pairs = items.items() if isinstance(items, Mapping) else items
-        for entry in [self._prepare(key, value, ttl, idle, tags) for key, value in pairs]:
+        for entry in [self._prepare(key, value, ttl, idle, tags) for key, value in inputs.as_pairs(items)]:
             with self._locks.hold(entry[0], writing=True):
                 self._put(*entry)
 
@@ -80,6 +80,7 @@ class StoredCache(StoredReads[V]):
         self, key: _Key, value: V, version: int, *, ttl: _Duration = None, idle: _Duration = None, tags: _Tags = None
     ) -> bool:
         """Store a value if the storage still has one of that version; whether it was stored."""
+        version = integer(version, "version", 0, (1 << 64) - 1)
         return self._set_if(
             lambda stored: stored is not None and digest(stored) == version, key, value, ttl, idle, tags
         )
@@ -94,6 +95,9 @@ class StoredCache(StoredReads[V]):
         idle: _Duration = None,
     ) -> int:
         """Add to a number; the sum. A missing key begins at ``initial``, with these times; others keep theirs."""
+        delta = integer(delta, "delta", -(1 << 63), (1 << 63) - 1)
+        if initial is not None:
+            initial = integer(initial, "initial", -(1 << 63), (1 << 63) - 1)
         name, _, end, idle = self._prepare(key, cast(V, self._numeral(0)), ttl, idle, None)
         with self._locks.hold(name, writing=True):
             found = self._fetch(name)
@@ -160,6 +164,7 @@ class StoredCache(StoredReads[V]):
     def delete_prefix(self, prefix: _Key) -> int:
         """Drop the keys that begin with ``prefix``, one by one, of all that the storage has; how many."""
         wanted = self._name(prefix)
+        self._disown_runs(wanted)
         return self.delete_many([key for key, _ in self._storage.collect() if key.startswith(wanted)])
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, TypeVar, cast
 
+from striate._native import inputs
 from striate.errors import EntryTooLargeError, InvalidTypeError
 from striate.storage.arguments import lifetime
 from striate.storage.cache import Cache
@@ -46,14 +47,7 @@ class StoredReads(Cache[V]):
         return cast(V, stored) if self._codec is None else self._codec.decode(stored)
 
     def _encoded(self, value: V) -> bytes:
-        if self._codec is not None:
-            return self._codec.encode(value)
-        if isinstance(value, str):
-            raise InvalidTypeError("value", "bytes-like (or give the cache a codec)", str)
-        try:
-            return bytes(memoryview(cast(bytes, value)))
-        except TypeError:
-            raise InvalidTypeError("value", "bytes-like (or give the cache a codec)", type(value)) from None
+        return inputs.stored_bytes(value, None if self._codec is None else self._codec.encode)
 
     def _name(self, key: object) -> bytes:
         super().__contains__(key)  # which refuses what is no key
@@ -211,9 +205,13 @@ def digest(stored: bytes) -> int:
 
 def names_of(keys: Any) -> list[_Key]:
     """The keys of a call with many, also those in a numpy array."""
-    if isinstance(keys, (bytes, str)):
+    if isinstance(keys, (bytes, str)) or not hasattr(keys, "__iter__"):
         raise InvalidTypeError("keys", "many keys", type(keys))
     if not hasattr(keys, "__array_interface__"):
         return list(keys)
+    try:
+        memoryview(keys)
+    except (BufferError, ValueError):
+        raise InvalidTypeError("keys", "a sequence of bytes or str, or an array", type(keys)) from None
     names: list[_Key] = keys.tolist() if keys.dtype.kind == "S" else [item.tobytes() for item in keys]
     return names

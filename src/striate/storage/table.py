@@ -14,6 +14,7 @@ from striate._native.durablebulk import DurableTable
 from striate._native.inputs import as_utf8
 from striate._native.partition import View
 from striate.errors import InvalidArgumentError, InvalidTypeError
+from striate.storage.arguments import any_integer
 from striate.storage.codecs import Codec
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Table(_Base[V], MutableMapping[_Key, V]):
         return total
 
     def _increment_nowait(self, key: _Key, delta: int, initial: int) -> int:
+        delta, initial = any_integer(delta, "delta"), any_integer(initial, "initial")
         while True:
             version, stored, end = self._read_latest(key)
             total = initial + delta if stored is None else self._number(stored) + delta
