@@ -127,7 +127,7 @@ def dump_stream(StreamView view not None, cursor):
         memcpy(at + 1, &stream.version, 8)
         memcpy(at + 9, &stream.state_version, 8)
         memcpy(at + 17, &stream.state_end, 8)
-        memcpy(at + 25, &stream.drop_version, 8)
+        memcpy(at + 25, &stream.remove_version, 8)
         striate_stream_state_write(stream, at + STATE_AT)
         return (0, 0), piece
     start.ms, start.seq = cursor
@@ -166,7 +166,7 @@ def load_stream(StreamView view not None, bytes piece not None):
         memcpy(&stream.version, at + 1, 8)
         memcpy(&stream.state_version, at + 9, 8)
         memcpy(&stream.state_end, at + 17, 8)
-        memcpy(&stream.drop_version, at + 25, 8)
+        memcpy(&stream.remove_version, at + 25, 8)
     elif size > 0 and at[0] == 1 and (size - 1) % SLOT_BYTES == 0:
         status = 0
         found.deliveries = 0

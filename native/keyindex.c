@@ -218,6 +218,7 @@ static int note_settling(striate_keyindex *index, const striate_key *key, uint64
     if (status == 0) {
         memcpy(striate_entry_value(entry), &kept, sizeof kept);
         entry->version = version;
+        __atomic_store_n(&index->settling_count, stripe->entries, __ATOMIC_RELAXED);
     }
     striate_unlock(stripe);
     return status;
@@ -304,17 +305,21 @@ static int is_left_over(void *context, striate_stripe *stripe, striate_entry *en
 }
 
 int striate_keyindex_wants_sweep(const striate_keyindex *index) {
-    return index->settling && __atomic_load_n(&index->settling->stripes[0].entries, __ATOMIC_RELAXED) >=
+    return index->settling && __atomic_load_n(&index->settling_count, __ATOMIC_RELAXED) >=
                                   __atomic_load_n(&index->sweep_at, __ATOMIC_RELAXED);
 }
 
 void striate_keyindex_sweep(striate_keyindex *index, uint64_t durable) {
     uint64_t cursor = 0;
+    striate_stripe *stripe;
     int64_t left;
 
     do {
         striate_table_visit(index->settling, &cursor, is_left_over, &durable);
     } while (cursor);
-    left = __atomic_load_n(&index->settling->stripes[0].entries, __ATOMIC_RELAXED);
+    stripe = striate_lock(index->settling, 0);
+    left = stripe->entries;
+    __atomic_store_n(&index->settling_count, left, __ATOMIC_RELAXED);
+    striate_unlock(stripe);
     __atomic_store_n(&index->sweep_at, 2 * left > SWEEP_AT_LEAST ? 2 * left : SWEEP_AT_LEAST, __ATOMIC_RELAXED);
 }

@@ -31,7 +31,8 @@ typedef struct striate_keyindex {
     striate_table *settling; /* NULL at "process" durability */
     uint64_t number;         /* for the order of locks */
     uint64_t changes;        /* of any key; written under a stripe's lock and the log's write lock, atomic */
-    int64_t sweep_at;        /* entries of `settling`; atomic */
+    int64_t settling_count;  /* entries of `settling`, for who has no lock; atomic */
+    int64_t sweep_at;        /* how many there may be; atomic */
 } striate_keyindex;
 
 /* Part of a transaction: a condition on one key, a change of it, or both. */

@@ -123,7 +123,8 @@ typedef struct striate_stream {
     uint64_t version;       /* of the latest record; the next two likewise */
     uint64_t state_version; /* latest STATE, its first piece: earlier records but entries and REMOVED do not count */
     uint64_t state_end;     /* its last piece */
-    uint64_t drop_version;  /* latest that removed entries */
+    uint64_t remove_version; /* latest REMOVED */
+    striate_id settled_low; /* the trim mark of the latest STATE */
     char *state; /* pieces of a STATE so far */
     uint64_t state_size;
     uint32_t state_pieces;

@@ -54,7 +54,8 @@ cdef extern from "stream.h" nogil:
         uint64_t version
         uint64_t state_version
         uint64_t state_end
-        uint64_t drop_version
+        uint64_t remove_version
+        striate_id settled_low
         striate_group **groups
         uint32_t group_count
         uint32_t word

@@ -17,10 +17,10 @@ cdef StreamId make_id(striate_id id):
     return made
 
 
-cdef StreamEntry make_entry(const striate_met *found, object key, object value):
+cdef StreamEntry make_entry(const striate_met *found, object key, object value, object decode):
     cdef StreamEntry entry = StreamEntry.__new__(StreamEntry)
     entry.id_, entry.number, entry.deliveries_ = found.id, found.ordinal, found.deliveries
-    entry.key_, entry.value_, entry.settled = key, value, True
+    entry.key_, entry.value_, entry.decode, entry.settled = key, value, decode, True
     return entry
 
 
@@ -122,9 +122,10 @@ cdef class StreamEntry:
 
     Attributes:
         id: its :class:`StreamId`; ``None`` in a transaction until it is committed. value: ``bytes``, or what the
-            stream's codec gives; ``None`` for an entry that is pending and has been removed from the stream. key:
-            ``bytes`` or ``None``. offset: how many entries were added to the stream before it. deliveries: how often a
-            group has given it to a consumer; 0 when it was not read through one.
+            stream's codec gives, which is asked when the value is: so one that the codec refuses, or whose record does
+            not verify, raises here and holds up no others; ``None`` for an entry that is pending and has been removed
+            from the stream. key: ``bytes`` or ``None``. offset: how many entries were added to the stream before it.
+            deliveries: how often a group has given it to a consumer; 0 when it was not read through one.
     """
 
     def __init__(self):
@@ -136,6 +137,10 @@ cdef class StreamEntry:
 
     @property
     def value(self):
+        if self.broken is not None:
+            raise self.broken
+        if self.decode is not None:
+            self.value_, self.decode = self.decode(self.value_), None
         return self.value_
 
     @property
@@ -159,5 +164,6 @@ cdef class StreamEntry:
         return hash((self.id_.ms, self.id_.seq))
 
     def __repr__(self):
+        # Stored bytes as long as nobody has asked for more.
         key = "" if self.key_ is None else f", key={self.key_!r}"
         return f"StreamEntry(id={self.id!s}, value={self.value_!r}{key})"

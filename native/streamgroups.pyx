@@ -147,7 +147,7 @@ cdef class GroupCore:
         try:
             if self.run(&edit, 58 + len(name)) != 0:
                 return []
-            return self._core.entries_of(edit.found, edit.found_count, False)
+            return self._core.entries_of(edit.found, edit.found_count, True)
         finally:
             free(edit.found)
 
@@ -175,7 +175,7 @@ cdef class GroupCore:
                 status = self.run_claim(edit, most)
             if status != 0:
                 return []
-            return self._core.entries_of(edit.found, edit.found_count, edit.kind == STRIATE_TO_READ_AGAIN)
+            return self._core.entries_of(edit.found, edit.found_count, True)
         finally:
             free(edit.found)
 
@@ -326,7 +326,8 @@ cdef class GroupCore:
                 size += group.consumers[number].name_size
         at = names = <char *>malloc(<size_t>size + 1)
         if copies != NULL and names != NULL:
-            memcpy(copies, group.consumers, sizeof(striate_consumer) * count)
+            if count:
+                memcpy(copies, group.consumers, sizeof(striate_consumer) * count)
             for number in range(count):
                 if copies[number].name != NULL:
                     memcpy(at, copies[number].name, copies[number].name_size)

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from striate._native.partition cimport Partition, StreamView
 from striate._native.stream cimport striate_id, striate_met, striate_stream
+from striate._native.streamentry cimport StreamEntry
 
 
 cdef class StreamReader:
@@ -12,8 +13,9 @@ cdef class StreamReader:
     cdef striate_stream *stream       # of the view
     cdef object encode, decode        # to and from bytes; None: values are bytes
 
-    # What was found, with what the log has of it.
-    cdef list entries_of(self, striate_met *found, int64_t count, bint with_removed)
+    # What was found, with what the log has of it. `given`: to a consumer, who gets each of them, also what is broken.
+    cdef list entries_of(self, striate_met *found, int64_t count, bint given)
+    cdef StreamEntry entry_of(self, striate_met *found, bint given)
     cdef int wait(self) except -1
     # Until there is an entry behind an id, or behind what a group has got, that readers see; whether there is.
     cdef int sleep_after(self, striate_id low, bytes group, int64_t timeout_ns) except -1

@@ -32,9 +32,9 @@ from striate._native.stream cimport (
     striate_stream_group,
     striate_stream_length,
 )
-from striate._native.streamentry cimport load_id, make_entry, make_id
+from striate._native.streamentry cimport StreamEntry, load_id, make_entry, make_id
 
-from striate.errors import GroupNotFoundError
+from striate.errors import CorruptError, GroupNotFoundError
 
 cdef enum:
     MOST_AT_ONCE = 1048576            # entries of one call
@@ -63,32 +63,38 @@ cdef class StreamReader:
         """Wait until what was written is on disk, where durability is ``"power"``."""
         self.wait()
 
-    cdef list entries_of(self, striate_met *found, int64_t count, bint with_removed):
+    cdef list entries_of(self, striate_met *found, int64_t count, bint given):
         cdef list entries = []
+        cdef StreamEntry entry
+        cdef int64_t number
+        for number in range(count):
+            try:
+                entry = self.entry_of(&found[number], given)
+            except CorruptError as error:
+                if not given:
+                    raise
+                # They are this consumer's now, so it must get all of them.
+                entry = make_entry(&found[number], None, None, None)
+                entry.broken = error
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    cdef StreamEntry entry_of(self, striate_met *found, bint given):
+        # None where it has been removed since it was found; a consumer that is given it gets it nevertheless.
         cdef frame_view view
         cdef striate_spot spot
-        cdef object key, value
-        cdef int64_t number
-        cdef Segment segment
-        for number in range(count):
-            segment = None
-            if found[number].position:
-                spot.version, spot.position = found[number].version, found[number].position
-                segment = self._partition.frame_at(spot, &view)
-            if segment is None:
-                # Removed, now or since it was found.
-                if with_removed:
-                    entries.append(make_entry(&found[number], None, None))
-                continue
-            key = None
-            if view.key_size > STRIATE_ENTRY_HEAD_BYTES or is_keyed(&view):
-                key = PyBytes_FromStringAndSize(view.key + STRIATE_ENTRY_HEAD_BYTES,
-                                                view.key_size - STRIATE_ENTRY_HEAD_BYTES)
-            value = PyBytes_FromStringAndSize(view.value, view.value_size)
-            if self.decode is not None:
-                value = self.decode(value)
-            entries.append(make_entry(&found[number], key, value))
-        return entries
+        cdef object key = None
+        cdef Segment segment = None
+        if found.position:
+            spot.version, spot.position = found.version, found.position
+            segment = self._partition.frame_at(spot, &view)
+        if segment is None:
+            return make_entry(found, None, None, None) if given else None
+        if view.key_size > STRIATE_ENTRY_HEAD_BYTES or is_keyed(&view):
+            key = PyBytes_FromStringAndSize(view.key + STRIATE_ENTRY_HEAD_BYTES,
+                                            view.key_size - STRIATE_ENTRY_HEAD_BYTES)
+        return make_entry(found, key, PyBytes_FromStringAndSize(view.value, view.value_size), self.decode)
 
     def _read(self, start, stop, bint backwards, int64_t most, bint after=False, bint latest=False):
         """Entries from one id to another, ``None``: an end; ``after``: without the first. ``latest``: also those that

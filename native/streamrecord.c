@@ -361,14 +361,13 @@ int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *ke
         break;
     case STRIATE_REMOVED:
         status = take_in_removal(stream, value, value_size);
-        stream->drop_version = version;
+        stream->remove_version = version;
         break;
     case STRIATE_TRIMMED:
         stream->low = striate_read_id(&in);
         if (in.failed)
             return STRIATE_MALFORMED;
         striate_stream_trim(stream, stream->low);
-        stream->drop_version = version;
         break;
     case STRIATE_STATE:
         status = striate_stream_take_in_piece(stream, value, value_size, version);

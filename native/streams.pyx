@@ -181,7 +181,7 @@ cdef class StreamCore(StreamReader):
         self._partition.log.check_open()
         name = None if key is None else self.keyed(key)[STRIATE_ENTRY_HEAD_BYTES:]
         memset(&none, 0, sizeof(none))
-        entry = make_entry(&none, name, stored if self.decode is None else self.decode(stored))
+        entry = make_entry(&none, name, stored, self.decode)
         entry.settled = False
         return entry, stored
 

@@ -136,7 +136,7 @@ int striate_stream_take_in_state(striate_stream *stream, const char *value, uint
         striate_group_free(stream->groups[--stream->group_count]);
     stream->last = striate_read_id(&in);
     stream->removed = striate_read_id(&in);
-    stream->low = striate_read_id(&in);
+    stream->low = stream->settled_low = striate_read_id(&in);
     stream->added = striate_read_u64(&in);
     for (uint32_t left = striate_read_u32(&in); left > 0 && !in.failed && status == 0; left--)
         status = read_group(stream, &in);

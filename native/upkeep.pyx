@@ -4,7 +4,7 @@ What may not live here: the choice of what to compact, files, the order of a swa
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport (
     ENCODED,
@@ -33,7 +33,11 @@ from striate._native.segment cimport Segment
 from striate._native.store cimport read_next_frame
 from striate._native.stream cimport (
     STRIATE_ENTRY,
+    STRIATE_ENTRY_HEAD_BYTES,
     STRIATE_REMOVED,
+    STRIATE_STATE,
+    striate_id,
+    striate_id_before,
     striate_stream,
     striate_stream_has,
     striate_stream_move,
@@ -75,23 +79,55 @@ cdef bint is_current(Partition partition, striate_keyindex *index, const frame_v
 
 cdef bint is_needed(striate_stream *stream, const frame_view *view, uint32_t flags, uint64_t version,
                     uint64_t durable, bint first) noexcept nogil:
-    # The same for a record of a stream. `durable` is as when the compaction began: what was removed later is kept, and
-    # so must be what says so, throughout.
-    cdef bint kept
-    cdef bint settled
+    # The same for a record of a stream. What was removed before the compaction began is on disk as removed, and goes:
+    # below the mark of the state that was written then, or one by one. What was removed since is kept, and what
+    # removed it is in a segment that is not written anew. Below the mark of now nobody can tell the two apart, so
+    # there an entry is kept, and with it what removed it.
+    cdef striate_id id
+    cdef bint kept = True
+    cdef uint32_t kind = flags & 0xFF
     striate_take_lock(&stream.lock)
-    settled = stream.drop_version <= durable
-    if flags & 0xFF == STRIATE_ENTRY:
-        kept = not settled or striate_stream_has(stream, version)
-    elif flags & 0xFF == STRIATE_REMOVED:
-        kept = not settled or not first
+    if kind == STRIATE_ENTRY:
+        if view.key_size >= STRIATE_ENTRY_HEAD_BYTES:
+            memcpy(&id, view.key, sizeof(id))
+            kept = striate_stream_has(stream, version) or keeps_removed(stream, id, durable)
+    elif kind == STRIATE_REMOVED:
+        kept = not first or removal_counts(stream, view, durable)
     else:
         kept = version >= stream.state_version or stream.state_version > durable
     striate_give_lock(&stream.lock)
     return kept
 
 
-# Views that were found, since finding one takes the GIL; number 0: nothing there yet.
+cdef bint keeps_removed(const striate_stream *stream, striate_id id, uint64_t durable) noexcept nogil:
+    if striate_id_before(id, stream.settled_low) and stream.state_version <= durable:
+        return False
+    return striate_id_before(id, stream.low) or stream.remove_version > durable
+
+
+cdef bint removal_counts(const striate_stream *stream, const frame_view *view, uint64_t durable) noexcept nogil:
+    cdef striate_id id
+    cdef uint32_t at
+    for at in range(0, view.value_size // 16):
+        memcpy(&id, view.value + 16 * at, sizeof(id))
+        if keeps_removed(stream, id, durable):
+            return True
+    return False
+
+
+cdef bint may_stay(striate_stream *stream, uint32_t flags, uint64_t version) noexcept nogil:
+    # An estimate: what would stay if a state were written now.
+    cdef bint kept
+    cdef uint32_t kind = flags & 0xFF
+    striate_take_lock(&stream.lock)
+    if kind == STRIATE_ENTRY:
+        kept = striate_stream_has(stream, version)
+    else:
+        kept = kind == STRIATE_STATE and version >= stream.state_version
+    striate_give_lock(&stream.lock)
+    return kept
+
+
 cdef struct seen_view:
     uint32_t number
     striate_keyindex *index
@@ -112,6 +148,7 @@ cdef struct question:
     uint64_t durable
     int64_t now
     bint first
+    bint estimate                     # not for good: what would stay
 
 
 cdef bint counts(Partition partition, question *asked, const frame_view *view, uint64_t version) noexcept nogil:
@@ -123,6 +160,8 @@ cdef bint counts(Partition partition, question *asked, const frame_view *view, u
     if not view_extension(view, &number, &flags) or number == 0:
         return True
     seen = view_of(partition, asked.views, number)
+    if seen.stream != NULL and asked.estimate:
+        return may_stay(seen.stream, flags, version)
     if seen.stream != NULL:
         return is_needed(seen.stream, view, flags, version, asked.durable, asked.first)
     if seen.index == NULL or view.key == NULL or (view.kind != KIND_VALUE and view.kind != KIND_TOMBSTONE):
@@ -228,7 +267,7 @@ def count_current(Partition partition not None, Segment segment not None, uint32
     cdef uint32_t looked = 0
     cdef uint32_t at
     memset(&asked, 0, sizeof(asked))
-    asked.now, asked.durable, asked.first = partition.now_ns(), partition.durable(), True
+    asked.now, asked.durable, asked.first, asked.estimate = partition.now_ns(), partition.durable(), True, True
     segment.check_index()
     if segment.index is None or segment.index.count == 0:
         return 0, 0

@@ -47,6 +47,7 @@ __all__ = [
     "StorageError",
     "StrayFileError",
     "StreamIdError",
+    "StreamNotFoundError",
     "StriateError",
     "SyncFailedError",
     "TableNotFoundError",
@@ -365,6 +366,15 @@ class TableNotFoundError(UsageError, LookupError):
 
     def __init__(self, path: str, name: str) -> None:
         super().__init__(f"{path} has no table {_shown(name)}")
+        self.path = path
+        self.name = name
+
+
+class StreamNotFoundError(UsageError, LookupError):
+    """The database has no such stream."""
+
+    def __init__(self, path: str, name: str) -> None:
+        super().__init__(f"{path} has no stream {_shown(name)}")
         self.path = path
         self.name = name
 

@@ -44,7 +44,7 @@ def test_stat_names_the_caches(run: Run, shop: str) -> None:
         ("all", None, None),
         ("pages", 5, "json"),
     ]
-    assert "cache pages: max_items 5, codec json; in memory only" in run("db", "stat", shop).text
+    assert "cache pages: max_items 5, policy adaptive, codec json; in memory only" in run("db", "stat", shop).text
 
 
 def test_changing(run: Run, shop: str) -> None:

@@ -119,6 +119,8 @@ def test_without_pyarrow(run: Run, shop: str, tmp_path: Path, monkeypatch: pytes
 
 GOOD = b'{"table": "t", "codec": null}\n{"key": "a", "value": "b"}\n'
 WRONG: dict[str, bytes] = {
+    "a line of another command": b'{"table": "t", "key": "k", "value": "v"}\n',
+    "a field that is none": b'{"table": "t"}\n{"key": "k", "value": "v", "expires": 5}\n',
     "text": b"hello\n",
     "no object": GOOD + b"[1, 2]\n",
     "half a line": GOOD + b'{"key": "a", "val',

@@ -182,6 +182,7 @@ def test_help_everywhere(run: Run) -> None:
         result = run(*line, "--help")
         assert (result.code, result.err) == (0, "")
         assert result.text.startswith("Usage: striate")
+        assert "\\b" not in result.text, line
         if line and line[-1] not in {*groups, "export", "shell"}:
             assert "--json" in result.text, line
 

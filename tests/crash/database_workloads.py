@@ -199,7 +199,7 @@ def all_of_it(driver: DatabaseDriver, random: Random) -> None:
 # ---------------------------------------------------------------- calls that fail
 
 
-def _under_way(driver: DatabaseDriver) -> Tables:
+def under_way(driver: DatabaseDriver) -> Tables:
     """What the operation that has failed was to lead to; the state before it when none had begun."""
     notes = [operation for operation in driver.disk.operations if operation[0] == "note"]
     return driver.states[notes[-1][3]] if notes[-1][1] == "begin" else driver.contents
@@ -224,7 +224,7 @@ def _check_failed(driver: DatabaseDriver) -> None:
     assert driver.disk.calls["sync"] == calls, "a failed sync was tried again"
 
 
-def _go_on(driver: DatabaseDriver, after: Tables) -> None:
+def go_on(driver: DatabaseDriver, after: Tables) -> None:
     """Look what a failed operation has left; open the database again when it has to be."""
     candidates = [driver.contents, after]
     failed = driver.is_open and bool(driver.db.log._failed)
@@ -250,7 +250,7 @@ def attempt(driver: DatabaseDriver, random: Random, step: Step) -> None:
         step(driver, random)
     except DiskError:
         driver.disk.heal()
-        _go_on(driver, _under_way(driver))
+        go_on(driver, under_way(driver))
     finally:
         driver.disk.heal()
 

@@ -138,3 +138,16 @@ async def test_not_open(tmp_path: Path) -> None:
         db.table("t")
     assert db.closed
     await db.close()
+
+
+@pytest.mark.asyncio
+async def test_upkeep(tmp_path: Path, durability: Durability) -> None:
+    async with striate.aopen(tmp_path / "db", durability, compaction_interval_s=None) as db:
+        table = db.table("t")
+        for number in range(50):
+            await table.set(b"k", b"%d" % number)
+        assert (await db.compact()).records_after == 2 and (await db.verify()).ok
+        await db.snapshot(tmp_path / "copy")
+        await table.set(b"k", b"later")
+    async with striate.aopen(tmp_path / "copy", durability) as copy:
+        assert copy.table("t")[b"k"] == b"49"

@@ -33,6 +33,7 @@ def test_options_are_remembered_and_contents_are_not(tmp_path: Path) -> None:
                     "max_items": 10,
                     "ttl": 60.0,
                     "idle": None,
+                    "policy": "adaptive",
                     "compress_from": None,
                     "codec": None,
                 }
@@ -47,6 +48,7 @@ OTHERS: dict[str, Callable[[striate.Database], Any]] = {
     "max_bytes": lambda db: db.cache("c", 1000, 10, 5),
     "ttl": lambda db: db.cache("c", max_items=10),
     "idle": lambda db: db.cache("c", max_items=10, ttl=5, idle=1),
+    "policy": lambda db: db.cache("c", max_items=10, ttl=5, policy="recency"),
     "codec": lambda db: db.cache("c", max_items=10, ttl=5, codec=striate.PickleCodec()),
     "compress_from": lambda db: db.cache("c", max_items=10, ttl=5, compress_from=0),
     "kind": lambda db: db.table("c"),

@@ -254,3 +254,53 @@ def test_compaction_drops_what_a_state_stands_for(tmp_path: Path, durability: Du
         assert group.info() == info and [one.id for one in group.pending(count=None)] == [one.id for one in pending]
         db.compact()
         assert group.info() == info
+
+
+class Brittle:
+    """Refuses some values when they are decoded."""
+
+    def encode(self, value: str) -> bytes:
+        return value.encode()
+
+    def decode(self, stored: bytes) -> str:
+        if stored == b"bad":
+            raise ValueError("bad")
+        return stored.decode()
+
+
+def test_one_bad_entry_holds_up_no_others(tmp_path: Path, durability: Durability) -> None:
+    path = tmp_path / "db"
+    with striate.open(path, durability) as db:
+        stream = db.stream("events", Brittle())
+        stream.append_many(["one", "bad", "rotten", "two"])
+    store = next((path / "log").glob("*.store"))
+    data = bytearray(store.read_bytes())
+    data[data.index(b"rotten")] ^= 1
+    store.write_bytes(data)
+    with striate.open(path, durability) as db:
+        group = db.stream("events", Brittle()).group("g", "0")
+        entries = group.read("c")
+        assert [entries[at].value for at in (0, 3)] == ["one", "two"]
+        with pytest.raises(ValueError, match="bad"):
+            entries[1].value  # noqa: B018
+        with pytest.raises(striate.CorruptRecordError):
+            entries[2].value  # noqa: B018
+        assert group.acknowledge(entries) == 4
+
+
+def test_compaction_drops_what_a_busy_stream_has_trimmed(tmp_path: Path, durability: Durability) -> None:
+    """Also while it goes on being trimmed, and although nothing of that is durable yet."""
+    with striate.open(tmp_path / "db", durability, segment_bytes=65536, compaction_interval_s=None) as db:
+        stream = db.stream("events")
+
+        def work(*_: int) -> None:
+            stream._append_many_nowait([b"x" * 1000] * 10)
+            stream._trim_nowait(None, 10)
+
+        for _ in range(60):
+            work()
+        db.compact(live_below=0.5, progress=work)
+        work()
+        assert db.log.stats().size_bytes < 300_000 and len(list(stream)) <= 10
+        db.sync()
+        assert [len(entry.value) for entry in stream] == [1000] * 10

@@ -102,3 +102,20 @@ def test_a_closed_database(tmp_path: Path) -> None:
         with pytest.raises(striate.LogClosedError):
             call()
     assert "closed" in repr(db)
+
+
+def test_progress_of_opening(tmp_path: Path) -> None:
+    with striate.open(tmp_path / "db", "process", segment_bytes=16384) as db:
+        for part in range(20):
+            db.table("t").set_many((b"%d %d" % (part, number), b"x" * 100) for number in range(50))
+    told: list[tuple[int, int]] = []
+    with striate.open(tmp_path / "db", progress=lambda done, total: told.append((done, total))):
+        with_hints = told.copy()
+    (tmp_path / "db" / "hints").unlink()
+    told.clear()
+    with striate.open(tmp_path / "db", progress=lambda done, total: told.append((done, total))) as db:
+        assert len(db.table("t")) == 1000
+    assert told == sorted(told) and told[-1][0] == told[-1][1] > 100_000 and len(told) > 5
+    assert len(with_hints) < len(told) and with_hints[-1] == told[-1]
+    with pytest.raises(striate.InvalidTypeError):
+        striate.open(tmp_path / "db", progress=5)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.sanitized import TABLE_SOURCES, check_sanitized
 
 from striate import Cache
 
 pytestmark = pytest.mark.stress
 
-NATIVE = Path(__file__).resolve().parents[2] / "native"
-TABLE_SOURCES = "arena slab hashindex table eviction bounds wheel lifetime changes access bulk fork".split()
 THREADS = 16
 STEPS = int(os.environ.get("STRIATE_STEPS", "62500"))  # a million in all
 
@@ -114,26 +111,4 @@ def test_a_bounded_cache_keeps_its_bounds_under_threads(seed: int) -> None:
 @pytest.mark.timeout(600)
 def test_the_core_under_sanitizers(sanitizers: str, tmp_path: Path) -> None:
     """No data race, no byte out of place: the C sources with a program of threads around them."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    program = tmp_path / "stress"
-    sources = [str(NATIVE / f"{name}.c") for name in TABLE_SOURCES]
-    flags = ["-g", "-O1", "-std=gnu11", "-D_GNU_SOURCE", "-fno-strict-aliasing", f"-fsanitize={sanitizers}"]
-    own = str(Path(__file__).with_name("table_stress.c"))
-    built = subprocess.run(
-        [compiler, *flags, f"-I{NATIVE}", own, *sources, "-lpthread", "-o", str(program)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "cannot find" in built.stderr:
-        pytest.skip(f"the compiler has no {sanitizers} sanitizer")
-    assert built.returncode == 0, built.stderr
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    ran = subprocess.run(
-        [str(program), "8", "10000"], env=environment, capture_output=True, text=True, timeout=500, check=False
-    )
-    if "unexpected memory mapping" in ran.stderr:
-        pytest.skip("this kernel's address space is too random for the sanitizer")
-    assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr[-5000:]
+    check_sanitized(Path(__file__).with_name("table_stress.c"), TABLE_SOURCES, sanitizers, tmp_path)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.sanitized import TABLE_SOURCES, check_sanitized
 
 import striate
 from striate.types import Durability
@@ -133,3 +134,11 @@ def check(db: striate.Database, workers: list[Worker]) -> None:
         expected = {key: value for worker in workers for key, value in worker.models[which].items()}
         assert dict(table.scan()) == expected and len(table) == len(expected)
     assert sum(int(db.table("counters")[key]) for key in SHARED) == sum(worker.added for worker in workers)
+
+
+@pytest.mark.parametrize("sanitizers", ["thread", "address,undefined"])
+@pytest.mark.timeout(600)
+def test_the_index_under_sanitizers(sanitizers: str, tmp_path: Path) -> None:
+    """Transactions over two indexes, readers of both, a disk that comes behind: nobody sees one by half."""
+    sources = [*TABLE_SOURCES, "keyindex", "keywalk"]
+    check_sanitized(Path(__file__).with_name("keyindex_stress.c"), sources, sanitizers, tmp_path)

@@ -7,7 +7,7 @@ import platform
 import click
 
 import striate
-from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell
+from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell, streams
 from striate.cli.output import print_json, print_line
 from striate.cli.parameters import json_option
 from striate.cli.program import Program
@@ -69,9 +69,29 @@ for command in (
 ):
     log.add_command(command)
 
-for command in (export.export, export.import_, shell.shell):
+for command in (
+    streams.streams,
+    streams.range_,
+    streams.append,
+    streams.trim,
+    streams.groups,
+    export.export,
+    export.import_,
+    shell.shell,
+):
     database.db.add_command(command)
 
 app.add_command(database.db)
 app.add_command(measure.demo)
 app.add_command(measure.bench)
+
+
+def _keep_examples(command: click.Command) -> None:
+    """Let click leave the lines of an example as they are: docstrings are raw, and what tells it is a backspace."""
+    if command.help is not None:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _keep_examples(below)
+
+
+_keep_examples(app)

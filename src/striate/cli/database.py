@@ -1,4 +1,5 @@
-"""``striate db``: look into a database and change it. Tables are shown as bytes; their codecs are for programs."""
+"""``striate db``: look into a database and change it: tables and the whole. Values are shown as bytes; codecs are for
+programs. What may not live here: streams (streams.py)."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import click
 import striate
 from striate.cli.output import json_line, plain, print_json, print_line, print_table, progress, safe_text, size_text
 from striate.cli.parameters import DURATION, json_option, path_argument
+from striate.cli.stream_figures import print_streams, stream_figures
 from striate.errors import NotADatabaseError
 
 __all__ = ["db", "open_database"]
@@ -42,18 +44,21 @@ def open_database(path: str, *, make: bool = False) -> AbstractContextManager[st
 @path_argument
 @json_option
 def stat(path: str, as_json: bool) -> None:
-    """Show the tables, the names of the caches and the size of the database at PATH."""
+    """Show the tables, the streams, the names of the caches and the size of the database at PATH."""
     with open_database(path) as database:
         stats = database.log.stats()
         rows = [
             {"table": name, "keys": len(database.stored(name)), **options}
             for name, options in sorted(database.tables().items())
         ]
+        streams = [stream_figures(database, name) for name in sorted(database.streams())]
         caches = [{"cache": name, **options} for name, options in sorted(database.caches().items())]
     if as_json:
-        print_json({"path": path, "tables": rows, "caches": caches, "log": plain(stats)})
+        print_json({"path": path, "tables": rows, "streams": streams, "caches": caches, "log": plain(stats)})
         return
     print_table(["table", "keys", "codec"], [[str(r["table"]), f"{r['keys']:,}", str(r["codec"] or "-")] for r in rows])
+    if streams:
+        print_streams(streams)
     for cache in caches:
         options = ", ".join(f"{option} {value}" for option, value in list(cache.items())[1:] if value is not None)
         print_line(f"cache {safe_text(str(cache['cache']))}: {safe_text(options or 'no bounds')}; in memory only")

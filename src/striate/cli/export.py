@@ -1,4 +1,4 @@
-"""``striate db export`` and ``import``: all of a database, or some tables of it, as a file."""
+"""``striate db export`` and ``import``: all of a database, or some tables and streams of it, as a file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import click
 
 import striate
 from striate.cli.database import open_database
-from striate.cli.export_formats import ArrowWriter, JsonLinesWriter, Row, Writer, in_batches, read
-from striate.cli.output import print_json, print_line, progress
+from striate.cli.export_arrow import ArrowWriter
+from striate.cli.export_batches import Batch, Entry, Row, StreamBatch, TableBatch, Writer, in_batches
+from striate.cli.export_formats import JsonLinesWriter, read
+from striate.cli.import_streams import StreamPlan, append_entries, finish
+from striate.cli.output import plain, print_json, print_line, progress
 from striate.cli.parameters import json_option, path_argument
+from striate.cli.stream_figures import groups_of
 from striate.errors import ImportFormatError, RecordTooLargeError
 
 __all__ = ["export", "import_"]
@@ -24,12 +29,13 @@ __all__ = ["export", "import_"]
 _SPOOL_BYTES = 16 << 20
 # docs/format.md: what a segment has beside the payload of one record, and a payload beside key and value
 _FRAME_BYTES = 96
-_VIEW_BYTES, _END_BYTES = 8, 8
+_VIEW_BYTES, _END_BYTES, _ENTRY_BYTES = 8, 8, 24
 
 
 @click.command()
 @path_argument
-@click.option("--table", "tables", multiple=True, help="Only this table. Repeatable.")
+@click.option("--table", "tables", multiple=True, help="Only this table, and what else is named. Repeatable.")
+@click.option("--stream", "streams", multiple=True, help="Only this stream, and what else is named. Repeatable.")
 @click.option(
     "--format",
     "form",
@@ -39,11 +45,12 @@ _VIEW_BYTES, _END_BYTES = 8, 8
     help="JSON lines, or an Arrow file (needs pyarrow).",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write this file, in place of one there.")
-def export(path: str, tables: tuple[str, ...], form: str, output: str | None) -> None:
+def export(path: str, tables: tuple[str, ...], streams: tuple[str, ...], form: str, output: str | None) -> None:
     r"""Write the database at PATH to stdout or a file, which `striate db import` takes.
 
-    Tables only, not streams: keys and values as they are stored, with their expiry and the tables' codecs. A file
-    appears when it is complete.
+    Keys and values of tables as they are stored, with their expiry and codecs; entries of streams with their ids and
+    keys, and of each consumer group the last entry it gave, so that it goes on behind that. Not exported: a group's
+    consumers, and what is pending. A file appears when it is complete.
 
     \b
     striate db export shop > shop.jsonl
@@ -55,11 +62,18 @@ def export(path: str, tables: tuple[str, ...], form: str, output: str | None) ->
         for name in tables:
             database.stored(name)  # refuses one that is not there, before there is any output
         known = database.tables()
-        chosen = {name: known[name] for name in tables or sorted(known)}
+        every = not tables and not streams
+        chosen = {name: known[name] for name in (sorted(known) if every else tables)}
+        names = sorted(database.streams()) if every else streams
+        heads = {name: _stream_head(database, name) for name in names}
         with _target(output) as file:
-            writer: Writer = ArrowWriter(file, chosen) if form == "arrow" else JsonLinesWriter(file)
+            writer: Writer = ArrowWriter(file, chosen, heads) if form == "arrow" else JsonLinesWriter(file)
             for name, options in chosen.items():
-                _export(database, name, options, writer)
+                stored = database.stored(name)
+                _write(name, len(stored), "keys", writer, _table_batches(stored, name, options))
+            for name, head in heads.items():
+                stream = database.stored_stream(name)
+                _write(name, len(stream), "entries", writer, _stream_batches(stream, name, head))
             writer.close()
 
 
@@ -82,14 +96,34 @@ def _target(output: str | None) -> Iterator[IO[bytes]]:
         raise
 
 
-def _export(database: striate.Database, name: str, options: dict[str, Any], writer: Writer) -> None:
-    stored = database.stored(name)
-    total, done = len(stored), 0
-    with progress(f"exporting {name}", total, "keys") as advance:
-        for batch in in_batches(name, options, _rows(stored)):
+def _stream_head(database: striate.Database, name: str) -> dict[str, Any]:
+    stream = database.stored_stream(name)
+    groups = [{"group": plain(group._name), "last_id": str(group.info().last_id)} for group in groups_of(stream)]
+    return {**database.streams()[name], "last_id": str(stream.info().last_id), "groups": groups}
+
+
+def _write(name: str, total: int, unit: str, writer: Writer, batches: Iterator[tuple[Batch, int]]) -> None:
+    done = 0
+    with progress(f"exporting {name}", total, unit) as advance:
+        for batch, size in batches:
             writer.write(batch)
-            done += len(batch.rows)
+            done += size
             advance(done, max(done, total))
+
+
+def _table_batches(
+    stored: striate.Table[bytes], name: str, options: dict[str, Any]
+) -> Iterator[tuple[TableBatch, int]]:
+    for rows in in_batches(_rows(stored)):
+        yield TableBatch(name, options, rows), len(rows)
+
+
+def _stream_batches(
+    stream: striate.Stream[bytes], name: str, head: dict[str, Any]
+) -> Iterator[tuple[StreamBatch, int]]:
+    entries: Iterator[Entry] = ((entry.key, entry.value, entry.id) for entry in stream)
+    for some in in_batches(entries):
+        yield StreamBatch(name, head, some), len(some)
 
 
 def _rows(stored: striate.Table[bytes]) -> Iterator[Row]:
@@ -106,24 +140,19 @@ def _rows(stored: striate.Table[bytes]) -> Iterator[Row]:
 def import_(path: str, file: IO[bytes], as_json: bool) -> None:
     """Store what `striate db export` wrote, FILE or stdin in either format, in the database at PATH.
 
-    The database is made if it is not there. All of the file is checked before anything is changed.
+    The database is made if it is not there. All of the file is checked before anything is changed. A stream that is
+    there with entries at or above the first of the file is refused. A group begins with nothing pending.
     """
     with _seekable(file) as source:
         name = getattr(file, "name", "stdin")
-        tables, total, largest = _check(source, name)
+        found = _check(source, name)
         with open_database(path, make=True) as database:
-            if largest > (limit := database.log.segment_bytes - _FRAME_BYTES):
-                raise RecordTooLargeError(largest, limit)
-            for table, options in tables.items():
-                database._catalog.check(table, "table", options)
-            for table, options in tables.items():
-                with database._catalog.lock:
-                    database._catalog.enter(table, "table", options)
-            _import(database, source, name, total)
+            _check_target(database, found)
+            _import(database, source, name, found)
     if as_json:
-        print_json({"path": path, "imported": total})
+        print_json({"path": path, "imported": found.keys + found.entries, "entries": found.entries})
     else:
-        print_line(f"{total:,} keys")
+        print_line(f"{found.keys:,} keys" + (f", {found.entries:,} entries" if found.streams else ""))
 
 
 @contextmanager
@@ -137,31 +166,74 @@ def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
         yield copy
 
 
-def _check(source: IO[bytes], name: str) -> tuple[dict[str, dict[str, Any]], int, int]:
-    """Read all of an export; its tables with their options, how many rows there are, and the size of the largest."""
-    tables: dict[str, dict[str, Any]] = {}
-    total = largest = 0
-    with progress("checking", unit="keys") as advance:
-        for table, options, rows in read(source, name):
-            kept = {"codec": options.get("codec")}
-            if tables.setdefault(table, kept) != kept:
-                raise ImportFormatError(name, f"the table {table!r:.100} has two different codecs")
-            total += len(rows)
-            sizes = (len(key) + len(value) + _VIEW_BYTES + (_END_BYTES if end else 0) for key, value, end in rows)
-            largest = max(largest, max(sizes, default=0))
-            advance(total)
-    return tables, total, largest
+@dataclass
+class _Found:
+    """What a file has: tables with their options, streams, how many of all there are, the size of the largest."""
+
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    streams: dict[str, StreamPlan] = field(default_factory=dict)
+    keys: int = 0
+    entries: int = 0
+    largest: int = 0
 
 
-def _import(database: striate.Database, source: IO[bytes], path: str, total: int) -> None:
+def _check(source: IO[bytes], path: str) -> _Found:
+    """Read all of an export."""
+    found = _Found()
+    with progress("checking", unit="keys and entries") as advance:
+        for batch in read(source, path):
+            if isinstance(batch, TableBatch):
+                kept = {"codec": batch.options.get("codec")}
+                if found.tables.setdefault(batch.table, kept) != kept:
+                    raise ImportFormatError(path, f"the table {batch.table!r:.100} has two different codecs")
+                found.keys += len(batch.rows)
+                sizes = [len(key) + len(value) + (_END_BYTES if end else 0) for key, value, end in batch.rows]
+            else:
+                if batch.stream not in found.streams:
+                    found.streams[batch.stream] = StreamPlan(batch.stream, batch.options, path)
+                found.streams[batch.stream].add(batch)
+                found.entries += len(batch.entries)
+                sizes = [len(key or b"") + len(value) + _ENTRY_BYTES for key, value, _ in batch.entries]
+            found.largest = max(found.largest, max(sizes, default=0) + _VIEW_BYTES)
+            advance(found.keys + found.entries)
+    for name in found.tables.keys() & found.streams.keys():
+        raise ImportFormatError(path, f"{name!r:.100} is a table and a stream")
+    return found
+
+
+def _check_target(database: striate.Database, found: _Found) -> None:
+    if found.largest > (limit := database.log.segment_bytes - _FRAME_BYTES):
+        raise RecordTooLargeError(found.largest, limit)
+    for name, options in found.tables.items():
+        database._catalog.check(name, "table", options)
+    for plan in found.streams.values():
+        plan.check(database)
+
+
+def _import(database: striate.Database, source: IO[bytes], path: str, found: _Found) -> None:
+    for name, options in found.tables.items():
+        with database._catalog.lock:
+            database._catalog.enter(name, "table", options)
+    for name, plan in found.streams.items():
+        with database._catalog.lock:
+            database._catalog.enter(name, "stream", plan.options)
     done = 0
-    with progress("importing", total, "keys") as advance:
-        for name, _, rows in read(source, path):
-            table = database.stored(name)
-            table._set_many_nowait([(key, value) for key, value, end in rows if not end])
-            for key, value, end in rows:
-                if end:
-                    table._write_nowait(key, value, end)
-            done += len(rows)
+    with progress("importing", found.keys + found.entries, "keys and entries") as advance:
+        for batch in read(source, path):
+            if isinstance(batch, TableBatch):
+                _store_rows(database.stored(batch.table), batch.rows)
+                done += len(batch.rows)
+            else:
+                append_entries(database.stored_stream(batch.stream), found.streams[batch.stream], batch.entries)
+                done += len(batch.entries)
             advance(done)
+    for name, plan in found.streams.items():
+        finish(database.stored_stream(name), plan)
     database.sync()
+
+
+def _store_rows(table: striate.Table[bytes], rows: list[Row]) -> None:
+    table._set_many_nowait([(key, value) for key, value, end in rows if not end])
+    for key, value, end in rows:
+        if end:
+            table._write_nowait(key, value, end)

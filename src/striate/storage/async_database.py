@@ -23,7 +23,7 @@ from striate.storage.codecs import Codec
 from striate.storage.database import DEFAULT_RETRIES, Database, StreamIds
 from striate.storage.syncs import Syncs
 from striate.storage.transaction import Transaction
-from striate.types import Durability, RecoveryReport
+from striate.types import CompactionResult, Durability, RecoveryReport, SnapshotInfo, VerifyReport
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -225,6 +225,18 @@ class AsyncDatabase(CacheOwner):
     async def sync(self) -> None:
         """Make everything written so far durable; at ``"power"`` it is already."""
         await asyncio.to_thread(self._database.sync)
+
+    async def compact(self, *, live_below: float = 2.0) -> CompactionResult:
+        """Write segments anew without what does not count, in a thread; see :meth:`striate.Database.compact`."""
+        return await asyncio.to_thread(self._database.compact, live_below=live_below)
+
+    async def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
+        """Copy the database as it is now, in a thread; see :meth:`striate.Database.snapshot`."""
+        return await asyncio.to_thread(self._database.snapshot, path)
+
+    async def verify(self) -> VerifyReport:
+        """Read and check every byte, in a thread; see :meth:`striate.Database.verify`."""
+        return await asyncio.to_thread(self._database.verify)
 
     async def close(self) -> None:
         """Make everything durable and close; waiting writes complete first. Cancelled, it is closed all the same."""

@@ -22,6 +22,7 @@ from striate.errors import (
     NotADatabaseError,
     PathExistsError,
     StorageError,
+    StreamNotFoundError,
     TableNotFoundError,
 )
 from striate.storage import hints
@@ -58,6 +59,7 @@ class Database(CacheOwner):
         segment_bytes: size at which a file of the log ends and the next begins.
         sync_interval_ms: time between syncs at ``"process"`` durability.
         clock: gives the time in microseconds since the epoch, in place of the system's clock.
+        progress: called with ``(bytes done, bytes in all)`` while the log is read at opening: not of what hints save.
         compaction_interval_s: seconds between looks for segments of which little counts any more; ``None``: only
             :meth:`compact` does.
         compaction_bytes_per_s: the most of segments that the background compaction reads in a second, to leave the disk
@@ -65,7 +67,8 @@ class Database(CacheOwner):
 
     Raises:
         LogLockedError: another process, or this one, has it open. NotADatabaseError: the directory holds other things.
-        DamagedLogError and others as of :class:`striate.Log`.
+        DamagedLogError, CorruptRecordError: the log has lost what keys were changed to, so tables would show what they
+        were before; restore a snapshot, or give it up with ``striate log repair``. Others as of :class:`striate.Log`.
 
     Thread-safe. Not for use in a forked child.
     """
@@ -78,11 +81,13 @@ class Database(CacheOwner):
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         sync_interval_ms: int = DEFAULT_SYNC_INTERVAL_MS,
         clock: Callable[[], int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
         compaction_interval_s: float | None = 10.0,
         compaction_bytes_per_s: int | None = None,
         _disk: Disk | None = None,
     ) -> None:
         self._path = absolute_path(path, "path")
+        check_progress(progress)
         if compaction_bytes_per_s is not None:
             compaction_bytes_per_s = integer(compaction_bytes_per_s, "compaction_bytes_per_s", 1, 1 << 62)
         _check_directory(self._path)
@@ -96,6 +101,8 @@ class Database(CacheOwner):
         )
         self._partition = Partition(self._log)
         try:
+            if self._log.recovery.problems:
+                self._log._raise_damaged()
             self._catalog = Catalog(self._path, self._log, self._partition)
             self._caches = Caches()
             self._retrying = threading.Lock()
@@ -103,8 +110,8 @@ class Database(CacheOwner):
             start, catalog = hints.load(self._log, self._partition, self._path)
             self._catalog.load(catalog)
             self._loaded = start
-            take_in(self._partition, start, self._catalog.take_in)
-            if compaction_interval_s is not None and self._log._disk.background and not self._log.recovery.problems:
+            take_in(self._partition, start, self._catalog.take_in, progress)
+            if compaction_interval_s is not None and self._log._disk.background:
                 self._compactor = Compactor(self, compaction_interval_s, compaction_bytes_per_s)
         except BaseException:
             self._release()
@@ -179,6 +186,17 @@ class Database(CacheOwner):
         with self._catalog.lock:
             number = self._catalog.enter(name, "stream", {"codec": codec_name(codec), "ids": ids})
         return Stream(stream_view(self._partition, number), made, name)
+
+    def stored_stream(self, name: str) -> Stream[bytes]:
+        """A stream with values as the bytes that are stored, whatever its codec: for tools; see :meth:`stored`.
+
+        Raises:
+            StreamNotFoundError: there is none of that name.
+        """
+        number = self._catalog.number_of(name, "stream")
+        if number is None:
+            raise StreamNotFoundError(self._path, name)
+        return Stream(stream_view(self._partition, number), None, name)
 
     def _stream_views(self) -> list[StreamView]:
         return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
@@ -351,7 +369,7 @@ class Database(CacheOwner):
     def _save_hints(self) -> None:
         """Let the next opening be quick; where that fails, it is slow."""
         there = self._log._written_next == self._loaded and os.path.lexists(os.path.join(self._path, hints.NAME))
-        if self._log._state != OPEN or there:
+        if self._log._state != OPEN or there or self._partition.poisoned:
             return
         with self._log._maintenance, self._log._exclusive():
             self._log._quiesce()

@@ -35,8 +35,13 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
 
     Args:
         live_below: that part; above 1 for all segments. progress: called with ``(bytes done, bytes in all)``.
+
+    Raises:
+        MemoryError: memory has run out between log and index, so the index does not know what counts.
     """
     log = db.log
+    if db._partition.poisoned:
+        raise MemoryError("memory ran out while an index was changed: open the database again")
     with log._maintenance:
         with log._exclusive():
             if live_below > 1:
@@ -205,7 +210,7 @@ class Compactor:
     def _work(self) -> None:
         while not self._stopping.wait(self._interval_s):
             filled = len(self._db.log._segments)
-            if filled == self._seen or not self._going_on.is_set():
+            if filled == self._seen or not self._going_on.is_set() or self._db._partition.poisoned:
                 continue
             try:
                 compact(self._db, LIVE_ENOUGH)

@@ -1,0 +1,178 @@
+"""A bit turns over in some file of a database: no wrong value, no lost or risen key without a word."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import striate
+from striate._native.simulation import ThreadlessDisk
+from striate.errors import StriateError
+from striate.storage.check import repair
+
+OPTIONS = {"segment_bytes": 4096, "compaction_interval_s": None}
+A_FEW = 400
+MANY = 10_000  # of each kind
+IGNORED = {"lock", "live", "reserve"}  # no data, and made anew
+
+
+@dataclass
+class Base:
+    """A database that is intact."""
+
+    files: dict[str, bytes]
+    rows: dict[tuple[str, bytes], bytes]
+    killed: bool  # its last segment is not sealed
+
+
+def write(db: striate.Database, seed: int, steps: int) -> None:
+    chance = random.Random(seed)
+    for step in range(steps):
+        table = db.table(chance.choice("ab"))
+        key = b"k%d" % chance.randrange(12)
+        if chance.random() < 0.2:
+            table.delete(key)
+        elif chance.random() < 0.2:
+            table.set_many({b"m%d" % number: b"%d" % step for number in range(4)})
+        else:
+            table.set(key, b"%d " % step + b"x" * chance.randrange(200), ttl=chance.choice((None, 10**6)))
+
+
+def held(db: striate.Database) -> dict[tuple[str, bytes], bytes]:
+    return {(name, key): value for name in db.tables() for key, value in db.stored(name).scan()}
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def make_base(path: Path, kind: str) -> Base:
+    """``hints``: closed in order. ``older hints``: they end in the middle of the log. ``killed``: also without them."""
+    with striate.open(path, "process", _disk=ThreadlessDisk(), **OPTIONS) as db:
+        write(db, 1, 50)
+    hints = (path / "hints").read_bytes()
+    with striate.open(path, "process", _disk=ThreadlessDisk(), **OPTIONS) as db:
+        write(db, 2, 30)
+        rows = held(db)
+        db.sync()
+        files = files_of(path)
+    if kind != "killed":
+        files = files_of(path)
+    if kind == "older hints":
+        files["hints"] = hints
+    elif kind != "hints":
+        files.pop("hints")
+    return Base(files, rows, kind == "killed")
+
+
+KINDS = ["hints", "older hints", "no hints", "killed"]
+
+
+def put(path: Path, files: dict[str, bytes]) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    (path / "log").mkdir(parents=True)
+    for name, data in files.items():
+        (path / name).write_bytes(data)
+
+
+def judge(path: Path, base: Base, name: str, place: int) -> str:
+    """Flip a bit, open what that makes, and look at everything: how the damage was noticed, if it was."""
+    data = bytearray(base.files[name])
+    data[place >> 3] ^= 1 << (place & 7)
+    put(path, {**base.files, name: bytes(data)})
+    try:
+        db = striate.open(path, "process", _disk=ThreadlessDisk(), **OPTIONS)
+    except StriateError:
+        return "refused"
+    with db:
+        told = base.killed and db.recovery.set_aside_bytes > 0
+        noticed = "reported" if told else ""
+        for (table, key), value in base.rows.items():
+            try:
+                seen = db.stored(table).get(key)
+            except StriateError:
+                noticed = noticed or "error"
+                continue
+            assert seen == value or told, f"{name} bit {place}: {table} {key!r} is {seen!r}, and not {value!r}"
+        try:
+            rows = held(db)
+        except StriateError:
+            assert noticed, "a scan fails where no read does"
+        else:
+            assert rows == base.rows or told, f"{name} bit {place}: {rows.keys() ^ base.rows.keys()}"
+            assert noticed != "error", "a scan passes over what cannot be read"
+        assert not noticed or name.endswith("hints") or told or not db.verify().ok
+    return noticed or "harmless"
+
+
+def bits(base: Base, chance: random.Random) -> list[tuple[str, int]]:
+    """A bit of every byte."""
+    names = [name for name in base.files if Path(name).name not in IGNORED]
+    return [(name, 8 * byte + chance.randrange(8)) for name in names for byte in range(len(base.files[name]))]
+
+
+def try_bits(path: Path, kind: str, limit: int, seed: int) -> Counter[str]:
+    base = make_base(path / "base", kind)
+    chance = random.Random(seed)
+    chosen = bits(base, chance)
+    return Counter(judge(path / "db", base, *case) for case in chance.sample(chosen, min(limit, len(chosen))))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_flipped_bits(fast_path: Path, seed: int, kind: str) -> None:
+    outcomes = try_bits(fast_path, kind, A_FEW, seed)
+    assert outcomes["harmless"] < sum(outcomes.values()), outcomes
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_flipped_bits(fast_path: Path, seed: int, kind: str) -> None:
+    try_bits(fast_path, kind, MANY, seed)
+
+
+# ---------------------------------------------------------------- what becomes of a rotten record
+
+
+def written_twice(path: Path) -> Path:
+    """A database in which a key was "old" and then "new", and its only segment."""
+    with striate.open(path, **OPTIONS) as db:
+        db.table("t").set(b"k", b"the old value")
+        db.table("t").set(b"k", b"the new value")
+        db.table("t").set(b"other", b"1")
+    return next((path / "log").glob("*.store"))
+
+
+def rot(file: Path, value: bytes) -> None:
+    data = file.read_bytes()
+    assert data.count(value) == 1
+    file.write_bytes(data.replace(value, value[:-1] + b"X"))
+
+
+def test_a_rotten_record_does_not_bring_back_what_was_before(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    rot(written_twice(path), b"the new value")
+    with striate.open(path, **OPTIONS) as db:  # the hints know where the record is
+        assert db.table("t")[b"other"] == b"1"
+        with pytest.raises(striate.CorruptRecordError):
+            db.table("t")[b"k"]
+        assert not db.verify().ok
+    (path / "hints").unlink()
+    with pytest.raises(striate.CorruptRecordError):
+        striate.open(path, **OPTIONS)
+    repair(path / "log")
+    with striate.open(path, **OPTIONS) as db:  # given up on purpose
+        assert dict(db.table("t")) == {b"k": b"the old value", b"other": b"1"}
+
+
+def test_a_database_over_a_damaged_log_does_not_open(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    store = written_twice(path)
+    store.write_bytes(store.read_bytes()[:-80])
+    with pytest.raises(striate.DamagedLogError):
+        striate.open(path, **OPTIONS)
