@@ -1,7 +1,10 @@
-"""A clock that stands until it is moved, and caches that use it."""
+"""A clock that stands until it is moved, caches that use it, and children that are forked."""
 
 from __future__ import annotations
 
+import os
+import signal
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -39,3 +42,20 @@ def make(clock: Clock) -> Callable[..., Cache[Any]]:
 @pytest.fixture
 def cache(make: Callable[..., Cache[bytes]]) -> Cache[bytes]:
     return make()
+
+
+def child_ends_well(use: Callable[[], object]) -> bool:
+    """Whether a forked child gets through ``use``; an alarm ends one that hangs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)
+            use()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0

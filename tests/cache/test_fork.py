@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import warnings
-from collections.abc import Callable
 
 import pytest
 
 from striate import Cache
+from tests.cache.conftest import child_ends_well
 
 FORKS = 30
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-def child_ends_well(use: Callable[[], object]) -> bool:
-    """Whether a forked child gets through ``use``; an alarm ends one that hangs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(20)
-            use()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitpid(pid, 0)[1] == 0
 
 
 @pytest.mark.parametrize("ttl", [None, 0.01])

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import pytest
 
 from striate import Cache, MemoryStorage
+from tests.cache.conftest import child_ends_well
 
 SECONDS = 30
 
@@ -195,17 +193,6 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(function, 1)
         assert row.entered.wait(SECONDS)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.alarm(20)
-                status = 0 if function(1) == "old" else 1
-            finally:
-                os._exit(status)
-        assert os.waitpid(pid, 0)[1] == 0
+        assert child_ends_well(lambda: function(1))
         row.open.set()
         assert first.result(SECONDS) == "old" and row.reads == 1

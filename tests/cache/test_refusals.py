@@ -164,6 +164,8 @@ def test_calls_of_a_table_that_cannot_be(call: Callable[..., Any], tmp_path: Pat
         table = db.table("t")
         with pytest.raises(REFUSALS):
             call(table)
+        with pytest.raises(REFUSALS), db.transaction() as tx:
+            tx[table].increment("n", 1.9)  # type: ignore[arg-type]
         assert len(table) == 0
 
 

@@ -16,6 +16,7 @@ from striate._native.commit import Commit
 from striate._native.inputs import as_list, as_pairs, as_utf8
 from striate._native.partition import Partition
 from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
+from striate.storage.arguments import any_integer
 from striate.storage.groups import Group
 from striate.storage.stream import Stream
 from striate.storage.stream_transaction import StreamsSeen, TransactionGroup, TransactionStream
@@ -124,6 +125,7 @@ class TransactionTable(Generic[V]):
 
     def increment(self, key: _Key, delta: int = 1, *, initial: int = 0) -> int:
         """Add to a number and give the sum; an absent key counts as ``initial``. Its expiry stays."""
+        delta, initial = any_integer(delta, "delta"), any_integer(initial, "initial")
         stored, end = self._stored(key)
         total = initial + delta if stored is None else self._table._number(stored) + delta
         self._seen.writes[_name(key)] = (self._table._encode(self._table._numeral(total)), end)
