@@ -24,7 +24,6 @@ WRONG_TYPE: dict[str, Callable[[Any], Any]] = {
     "set_many of nothing": lambda db: db.table("t").set_many(None),
     "set_many of text": lambda db: db.table("t").set_many("kx"),
     "set_many of no pairs": lambda db: db.table("t").set_many([None]),
-    "set_many of triples": lambda db: db.table("t").set_many([(b"a", b"b", b"c")]),
     "delete_many of text": lambda db: db.table("t").delete_many("kx"),
     "delete_many of bytes": lambda db: db.table("t").delete_many(b"kx"),
     "delete_many of nothing": lambda db: db.table("t").delete_many(None),
@@ -46,6 +45,7 @@ WRONG_TYPE: dict[str, Callable[[Any], Any]] = {
     "acknowledge of nothing in a transaction": lambda db: db.transact(lambda tx: tx[_group(db)].acknowledge(None)),
 }
 WRONG_VALUE: dict[str, Callable[[Any], Any]] = {
+    "set_many of triples": lambda db: db.table("t").set_many([(b"a", b"b", b"c")]),
     "table": lambda db: db.table(SURROGATE),
     "stream": lambda db: db.stream(SURROGATE),
     "cache": lambda db: db.cache(SURROGATE),
