@@ -7,11 +7,12 @@ What may not live here: the index and its locks (keyindex.c), commits (partition
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport HAS_VIEW, KIND_TOMBSTONE, KIND_VALUE, MAX_KEY_BYTES
-from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored, as_version
+from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored
 from striate._native.keyindex cimport (
     STRIATE_MUST_BE_ABSENT,
     STRIATE_MUST_BE_PRESENT,
@@ -29,6 +30,7 @@ from striate._native.single cimport write_one
 from striate._native.table cimport STRIATE_NEVER, striate_table_hash
 
 from datetime import timedelta
+from operator import index
 
 from striate.errors import InvalidArgumentError, InvalidTypeError, KeyTooLargeError, RecordTooLargeError
 
@@ -66,13 +68,21 @@ cdef uint64_t end_of(object ttl, int64_t now_ns) except? 0:
         ttl = ttl.total_seconds()
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise InvalidTypeError("ttl", "seconds, a timedelta or None", type(ttl))
-    try:
-        seconds = ttl
-    except OverflowError:
-        seconds = float("inf")
-    if not 0 < seconds <= 3.2e9:
-        raise InvalidArgumentError("ttl", "more than 0 seconds and at most 100 years", ttl)
+    if ttl == INFINITY:
+        return 0
+    if not 0 < ttl <= 3.2e9:
+        raise InvalidArgumentError("ttl", "more than 0 seconds and at most 100 years, or infinity", ttl)
+    seconds = ttl
     return <uint64_t>((now_ns + <int64_t>(seconds * 1e9) + 999_999) // 1_000_000)
+
+
+cdef uint64_t as_version(object version) except? 0:
+    if isinstance(version, bool) or not hasattr(version, "__index__"):
+        raise InvalidTypeError("version", "an int", type(version))
+    number = index(version)
+    if not 0 <= number <= 0xFFFFFFFFFFFFFFFF:
+        raise InvalidArgumentError("version", "an unsigned 64-bit number", number)
+    return number
 
 
 cdef class TableCore:

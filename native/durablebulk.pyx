@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from striate._native.commit cimport Commit
 from striate._native.durable cimport TableCore, end_of, load_key
 from striate._native.frame cimport UNIT_BYTES, frame_view
-from striate._native.inputs cimport as_pairs
+from striate._native.inputs cimport as_list, as_pairs, as_utf8
 from striate._native.keyindex cimport (
     STRIATE_MUST_BE_PRESENT,
     STRIATE_MUST_NOTHING,
@@ -45,8 +45,6 @@ from striate._native.table cimport (
     striate_table_stripe_of,
     striate_unlock,
 )
-
-from striate.errors import InvalidTypeError
 
 cdef enum:
     AHEAD = 32                        # look-ups that wait for memory together
@@ -182,14 +180,12 @@ cdef class DurableTable(TableCore):
 
         All are read at one moment: of a transaction, all changes are seen or none. The GIL is let go meanwhile.
         """
-        cdef tuple names = tuple(keys)
+        cdef list names = as_list(keys, "keys", "a sequence of keys")
         cdef int64_t count = len(names)
         cdef int64_t number
         cdef wanted *items
         cdef list result
         cdef int _look
-        if isinstance(keys, (bytes, str)):
-            raise InvalidTypeError("keys", "a sequence of keys", type(keys))
         self._partition.log.check_open()
         items = <wanted *>malloc(sizeof(wanted) * <size_t>max(count, 1))
         try:
@@ -349,13 +345,13 @@ cdef class DurableTable(TableCore):
         cdef Commit commit
         cdef uint64_t version
         cdef set there
-        names = list(keys)
+        cdef list names = as_list(keys, "keys", "a sequence of keys")
         while True:
             there = set()
             commit = Commit(self._partition, len(names))
             for key in names:
                 if isinstance(key, str):
-                    key = key.encode()
+                    key = as_utf8(key, "key")
                 version = self._read_latest(key)[0]
                 if version and key not in there:
                     there.add(key)

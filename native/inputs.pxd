@@ -24,6 +24,9 @@ cdef int borrow(object value, str argument, borrowed *into) except -1
 cdef void give_back(borrowed *what)
 # A private tuple of bytes (or None, for keys): nobody can take an item away while it is copied without the GIL.
 cdef tuple as_items(object items, str argument)
+cpdef list as_list(object items, str argument, str expected)
+cpdef list as_pairs(object items)
+cpdef bytes as_utf8(str text, str argument)
 # uint64 array, contiguous.
 cdef object as_lengths(object lengths)
 # Value records of the items, or of the pieces of a buffer; `keys` is a tuple as long, or None. `limit`: the largest
@@ -37,5 +40,3 @@ cdef bytes as_stored(object value, object encode)
 cdef object as_index(object value, str argument)
 cdef int64_t as_int64(object value, str argument) except? -1
 cdef uint64_t as_version(object value) except? 0
-# The pairs of a mapping, or of an iterable of them: each a tuple of two.
-cdef list as_pairs(object items)

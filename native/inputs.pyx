@@ -4,7 +4,6 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_SIZE
 from libc.stdint cimport uint32_t
 
 from striate._native.frame cimport KIND_VALUE, MAX_KEY_BYTES
@@ -68,6 +67,42 @@ cdef tuple as_items(object items, str argument):
         if not is_bytes(item_of(result, i)):
             return tuple([_as_bytes(item, argument) for item in result])
     return result
+
+
+cpdef list as_list(object items, str argument, str expected):
+    """What is iterable and no text, as a list; ``expected`` says in words what is wanted."""
+    if isinstance(items, (str, bytes, bytearray, memoryview)):
+        raise InvalidTypeError(argument, expected, type(items))
+    try:
+        iterator = iter(items)
+    except TypeError:
+        raise InvalidTypeError(argument, expected, type(items)) from None
+    return list(iterator)
+
+
+cpdef list as_pairs(object items):
+    """Keys and values of a mapping or of pairs."""
+    cdef list pairs = as_list(items.items() if hasattr(items, "items") else items, "items", "a mapping or pairs")
+    for number, pair in enumerate(pairs):
+        if type(pair) is not tuple or len(pair) != 2:
+            if isinstance(pair, (bytes, str)):  # two letters would be a pair as well
+                raise InvalidTypeError("items", "a mapping or pairs of key and value", type(pair))
+            try:
+                key, value = pair
+            except TypeError:
+                raise InvalidTypeError("items", "a mapping or pairs of key and value", type(pair)) from None
+            except ValueError:
+                raise InvalidArgumentError("items", "a mapping or pairs of key and value", pair) from None
+            pairs[number] = key, value
+    return pairs
+
+
+cpdef bytes as_utf8(str text, str argument):
+    """The bytes of a text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(argument, "text that UTF-8 can express", text) from None
 
 
 cdef object _as_bytes(object item, str argument):
@@ -160,29 +195,6 @@ cdef bytes as_stored(object value, object encode):
 def stored_bytes(value, encode=None):
     """As ``as_stored``."""
     return as_stored(value, encode)
-
-
-cdef list as_pairs(object items):
-    if hasattr(items, "items"):
-        return list(items.items())
-    if isinstance(items, (bytes, str)) or not hasattr(items, "__iter__"):
-        raise InvalidTypeError("items", "a mapping, or pairs of key and value", type(items))
-    return [pair if PyTuple_CheckExact(pair) and PyTuple_GET_SIZE(pair) == 2 else _as_pair(pair) for pair in items]
-
-
-cdef tuple _as_pair(object pair):
-    # Two letters are a pair as well, and seldom meant.
-    if isinstance(pair, (bytes, str)) or not hasattr(pair, "__iter__"):
-        raise InvalidTypeError("each of items", "a pair of key and value", type(pair))
-    cdef tuple found = tuple(pair)
-    if len(found) != 2:
-        raise InvalidArgumentError("each of items", "a pair of key and value", pair)
-    return found
-
-
-def pairs(items):
-    """As ``as_pairs``."""
-    return as_pairs(items)
 
 
 cdef object as_index(object value, str argument):

@@ -46,6 +46,9 @@ cdef int load_id(object given, str argument, uint64_t seq, striate_id *into) exc
         ms, low = given, seq
     elif isinstance(given, tuple) and len(given) == 2:
         ms, low = given
+    elif isinstance(getattr(given, "id", None), StreamId):
+        into[0] = (<StreamId>given.id).id
+        return 0
     else:
         raise InvalidTypeError(argument, "a StreamId, StreamEntry, str, int or pair of int", type(given))
     if not (isinstance(ms, int) and isinstance(low, int) and 0 <= ms <= _HIGHEST and 0 <= low <= _HIGHEST):

@@ -10,6 +10,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport MAX_KEY_BYTES, record_input
+from striate._native.inputs cimport as_utf8
 from striate._native.lock cimport striate_give_lock
 from striate._native.partition cimport lock_stream
 from striate._native.stream cimport (
@@ -55,7 +56,7 @@ cdef enum:
 
 cdef bytes as_name(object name, str argument):
     if isinstance(name, str):
-        name = name.encode()
+        name = as_utf8(name, argument)
     if not isinstance(name, bytes):
         raise InvalidTypeError(argument, "str or bytes", type(name))
     if not name:

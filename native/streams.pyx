@@ -11,7 +11,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from striate._native.frame cimport HAS_VIEW, KIND_VALUE, MAX_KEY_BYTES, record_input
-from striate._native.inputs cimport MAX_RECORD_BYTES, as_stored
+from striate._native.inputs cimport MAX_RECORD_BYTES, as_list, as_stored, as_utf8
 from striate._native.lock cimport striate_give_lock
 from striate._native.partition cimport KEYED_ENTRY, VIEW_EXTENSION_BYTES, lock_stream, work
 from striate._native.stream cimport (
@@ -52,9 +52,7 @@ cdef striate_id *load_ids(object ids, int64_t *count) except NULL:
     cdef tuple items
     cdef striate_id *loaded
     cdef int64_t number
-    if isinstance(ids, (str, bytes)):
-        raise InvalidTypeError("ids", "a sequence of ids", type(ids))
-    items = tuple(ids)
+    items = tuple(as_list(ids, "ids", "a sequence of ids"))
     loaded = <striate_id *>malloc(sizeof(striate_id) * <size_t>max(len(items), 1))
     if loaded == NULL:
         raise MemoryError
@@ -165,7 +163,7 @@ cdef class StreamCore(StreamReader):
     cdef bytes keyed(self, object key):
         # Room for the head, and the key.
         if isinstance(key, str):
-            key = key.encode()
+            key = as_utf8(key, "key")
         if not isinstance(key, bytes):
             raise InvalidTypeError("key", "bytes, str or None", type(key))
         if len(key) > MAX_KEY_BYTES - STRIATE_ENTRY_HEAD_BYTES:
@@ -195,11 +193,9 @@ cdef class StreamCore(StreamReader):
         cdef int64_t count, number
         cdef striate_id id
         self._partition.log.check_open()
-        if isinstance(values, (bytes, str)):
-            raise InvalidTypeError("values", "a sequence of values", type(values))
-        stored = [self.load_value(value) for value in values]
+        stored = [self.load_value(value) for value in as_list(values, "values", "a sequence of values")]
         count = len(stored)
-        names = [None] * count if keys is None else list(keys)
+        names = [None] * count if keys is None else as_list(keys, "keys", "a sequence of keys")
         if len(names) != count:
             raise InvalidArgumentError("keys", f"as many as values, {count}", len(names))
         if count == 0:

@@ -286,12 +286,12 @@ class WrongLoopError(UsageError, RuntimeError):
 class LogLockedError(UsageError):
     """Another writer, in this or another process, has the log open."""
 
-    def __init__(self, path: str, pid: int | None = None) -> None:
+    def __init__(self, path: str, pid: int | None = None, what: str = "log") -> None:
         holder = f" by process {pid}" if pid else ""
-        super().__init__(
-            f"the log {path} is open for writing{holder}",
-            hint='a log has one writer; any number of readers may use mode="r"',
-        )
+        hint = 'a log has one writer; any number of readers may use mode="r"'
+        if what == "database":
+            hint = "one process at a time opens a database, and once; all its threads share it"
+        super().__init__(f"the {what} {path} is open for writing{holder}", hint=hint)
         self.path = path
         self.pid = pid
 
@@ -349,14 +349,15 @@ class ConflictError(UsageError):
     """Another transaction changed what this one had read; nothing was written.
 
     Attributes:
-        path: the database. key: what was changed, as bytes; ``None``: some key of a table that was scanned.
+        path: the database. key: what was changed, as bytes, or the id of an entry that is not pending; ``None``: some
+            key of a table that was scanned, or some entry of a stream.
     """
 
     default_hint = "try again, or let transact() do so"
 
-    def __init__(self, path: str, key: bytes | None) -> None:
+    def __init__(self, path: str, key: bytes | None, message: str = "") -> None:
         what = "a table that was scanned" if key is None else f"the key {_shown(key)}"
-        super().__init__(f"another transaction has changed {what}")
+        super().__init__(message or f"another transaction has changed {what}")
         self.path = path
         self.key = key
 
@@ -407,7 +408,7 @@ class StreamIdError(UsageError, ValueError):
     """
 
     def __init__(self, path: str, id: str | None, last: str) -> None:
-        what = "there is no higher id than" if id is None else f"the id {id} is not the next or a higher one:"
+        what = "there is no higher id than" if id is None else f"the id {id} must be higher than"
         super().__init__(f"{what} {last}, the last of the stream")
         self.path = path
         self.id = id

@@ -304,3 +304,19 @@ def test_compaction_drops_what_a_busy_stream_has_trimmed(tmp_path: Path, durabil
         assert db.log.stats().size_bytes < 300_000 and len(list(stream)) <= 10
         db.sync()
         assert [len(entry.value) for entry in stream] == [1000] * 10
+
+
+def test_all_that_is_pending(tmp_path: Path) -> None:
+    with striate.open(tmp_path / "db", "process") as db:
+        stream = db.stream("events")
+        group = stream.group("g", "0")
+        ids = stream.append_many([b""] * 70_000)
+        while group.read("anna" if group.info().pending < 1000 else "ben", count=1000):
+            pass
+        assert [one.id for one in group.pending(count=None)] == ids
+        assert [one.id for one in group.pending(ids[10], ids[-10], count=None)] == ids[10:-9]
+        assert [one.id for one in group.pending(count=None, consumer="ben")] == ids[1000:]
+        assert len(group.pending()) == 100
+        last = stream.append(b"", id=((1 << 64) - 1, (1 << 64) - 1))
+        group.read("ben")
+        assert group.pending(last, count=None)[0].id == last

@@ -119,3 +119,18 @@ def test_progress_of_opening(tmp_path: Path) -> None:
     assert len(with_hints) < len(told) and with_hints[-1] == told[-1]
     with pytest.raises(striate.InvalidTypeError):
         striate.open(tmp_path / "db", progress=5)
+
+
+def test_no_snapshot_into_itself(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "db")
+    with striate.open(tmp_path / "db", "process") as db:
+        db.table("t")["a"] = b"1"
+        for inside in ("db", "db/backup", "db/log/a/b", "link/backup", "other/../db/backup"):
+            with pytest.raises(striate.InvalidArgumentError, match="outside"):
+                db.snapshot(tmp_path / inside)
+        with pytest.raises(striate.InvalidArgumentError, match="outside"):
+            db.log.snapshot(tmp_path / "db" / "log" / "backup")
+        assert {path.name for path in (tmp_path / "db").iterdir()} == {"log"}
+        db.snapshot(tmp_path / "db2")
+    with striate.open(tmp_path / "db", "process") as db:
+        assert db.table("t")["a"] == b"1"

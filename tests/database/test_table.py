@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,3 +206,26 @@ def test_the_index_says_where_each_record_stands(db: striate.Database, table: st
         assert segment.store.read_record(8 * position) == (record.timestamp, key, record.value)
         count += 1
     assert count == len(table)
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack", striate.PickleCodec()])
+def test_increment_with_a_codec(db: striate.Database, codec: Any) -> None:
+    numbers = db.table("numbers", codec)
+    numbers["n"] = 5
+    assert numbers.increment("n") == 6 and numbers["n"] == 6 and numbers.increment("n", 2) == 8
+    with db.transaction() as tx:
+        assert tx[numbers].increment("n") == 9 and tx[numbers].increment("n") == 10 and tx[numbers].increment("m") == 1
+    assert numbers["n"] == 10 and numbers["m"] == 1
+
+
+def test_views_tolerate_writes(table: striate.Table[bytes]) -> None:
+    keys = [b"%d" % number for number in range(5000)]  # more than one step of a walk
+    table.set_many(dict.fromkeys(keys, b"v"))
+    items, values = iter(table.items()), iter(table.values())
+    met = {next(items)[0]}
+    next(values)
+    table.delete_many(keys[1000:])
+    met |= {key for key, _ in items}
+    assert met >= set(keys[:1000]) and sum(1 for _ in values) < 5000
+    assert len(table.items()) == len(table.values()) == 1000 and (b"5", b"v") in table.items()
+    assert b"v" in table.values() and b"w" not in table.values()

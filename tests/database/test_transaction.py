@@ -256,3 +256,16 @@ def test_money_is_neither_made_nor_lost(tmp_path: Path, thread_count: int) -> No
         assert sum(map(int, table.values())) == total and min(map(int, table.values())) >= 0
     with striate.open(tmp_path / "db", "process") as db:
         assert sum(map(int, db.table("accounts").values())) == total
+
+
+def test_many_that_raise_leave_nothing(db: striate.Database, table: striate.Table[bytes]) -> None:
+    stream = db.stream("events")
+    with db.transaction() as tx:
+        with pytest.raises(striate.InvalidTypeError):
+            tx[table].set_many([("a", b"1"), ("b", 5)])  # type: ignore[list-item]
+        with pytest.raises(striate.InvalidTypeError):
+            tx[stream].append_many([b"1", 5])  # type: ignore[list-item]
+        assert tx[table].get("a") is None and len(tx[stream]) == 0
+        tx[table].set_many({"c": b"1", b"d": b"2"})
+        assert [entry.value for entry in tx[stream].append_many([b"3", b"4"])] == [b"3", b"4"]
+    assert dict(table) == {b"c": b"1", b"d": b"2"} and [entry.value for entry in stream] == [b"3", b"4"]

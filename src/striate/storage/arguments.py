@@ -43,18 +43,33 @@ def absolute_path(path: object, name: str) -> str:
     return os.path.abspath(text)
 
 
+def check_outside(path: str, name: str, directory: str) -> None:
+    """A path that is neither a directory nor below it, links followed."""
+    own = os.path.realpath(directory)
+    if os.path.commonpath([own, os.path.realpath(path)]) == own:
+        raise InvalidArgumentError(name, f"outside {directory}", path)
+
+
 def check_progress(progress: object) -> None:
     """A callable, or ``None``."""
     if progress is not None and not callable(progress):
         raise InvalidTypeError("progress", "a callable", type(progress))
 
 
-def check_timeout(timeout: object) -> None:
-    """Seconds from 0 on, or ``None``."""
+def check_timeout(timeout: float | None) -> float | None:
+    """Seconds from 0 on, or ``None``, for which infinity stands as well; what to wait, ``None``: for ever."""
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
         raise InvalidTypeError("timeout", "seconds or None", type(timeout))
     if timeout is not None and not timeout >= 0:
         raise InvalidArgumentError("timeout", "0 or more seconds", timeout)
+    return None if timeout == math.inf else timeout
+
+
+def check_retries(retries: object, function: object) -> int:
+    """What a transaction is done with: how often again, from 0 on, and a callable."""
+    if not callable(function):
+        raise InvalidTypeError("function", "a callable", type(function))
+    return integer(retries, "retries", 0, 1 << 62)
 
 
 def microseconds(value: float | timedelta, name: str) -> int:
@@ -84,8 +99,8 @@ def lifetime(value: float | timedelta, name: str) -> float:
 
 def nanoseconds(timeout: float | None) -> int:
     """For a native wait; ``None``: for ever."""
-    check_timeout(timeout)
-    return -1 if timeout is None else min(int(timeout * 1e9), 1 << 62)
+    timeout = check_timeout(timeout)
+    return -1 if timeout is None else int(min(timeout, 4e9) * 1e9)
 
 
 def milliseconds(value: float | timedelta, name: str) -> int:

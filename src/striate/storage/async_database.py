@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from striate.errors import ConflictError, LogClosedError, WrongLoopError
-from striate.storage.arguments import absolute_path
+from striate.storage.arguments import absolute_path, check_retries
 from striate.storage.arrivals import Arrivals
 from striate.storage.async_stream import AsyncStream
 from striate.storage.async_table import AsyncTable
@@ -179,6 +179,7 @@ class AsyncDatabase(CacheOwner):
     ) -> T:
         """Call a function or coroutine function with a transaction and commit, again after a conflict; see
         :meth:`striate.Database.transact`."""
+        retries = check_retries(retries, function)
         for attempt in range(retries + 1):
             transaction = self.transaction()
             async with self._retrying if attempt else contextlib.nullcontext():

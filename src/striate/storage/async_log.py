@@ -12,13 +12,12 @@ import contextlib
 import io
 import os
 from asyncio import get_running_loop
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from striate._native.record import Record
-from striate.errors import DiskError, InvalidTypeError, LogClosedError, SyncFailedError, WrongLoopError
+from striate.errors import InvalidTypeError, LogClosedError, WrongLoopError
 from striate.storage.arguments import absolute_path, check_timeout, integer
 from striate.storage.info import SegmentInfo
 from striate.storage.log import (
@@ -28,6 +27,7 @@ from striate.storage.log import (
     DEFAULT_TOMBSTONE_GRACE,
     Log,
 )
+from striate.storage.syncs import Syncs
 from striate.storage.watcher import Watcher
 from striate.types import (
     BytesLike,
@@ -81,9 +81,7 @@ class AsyncLog:
         self._options: dict[str, Any] = {"sync_interval_ms": sync_interval_ms, "clock": clock, "_disk": _disk}
         self._opened: Log | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._power = False
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._event_descriptor = -1
+        self._syncs: Syncs | None = None  # with "power" durability
         self._watcher: Watcher | None = None
         self._closing: asyncio.Future[None] | None = None
 
@@ -107,13 +105,10 @@ class AsyncLog:
             raise
         if log.mode == "a" and log.durability == "power":
             try:
-                self._event_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            except OSError as error:
+                self._syncs = Syncs(log, self._loop)
+            except BaseException:
                 log.close()
-                raise DiskError(log.path, "make an eventfd for", error.errno or 0, error.strerror or "") from None
-            self._loop.add_reader(self._event_descriptor, self._on_sync)
-            log._notify_on(self._event_descriptor)
-            self._power = True
+                raise
         self._opened = log
         self._append_nowait = log._append_nowait
 
@@ -148,43 +143,6 @@ class AsyncLog:
         if get_running_loop() is not self._loop:
             self._refuse()
 
-    # ------------------------------------------------------------ durability
-
-    def _on_sync(self) -> None:
-        """The sync thread has finished a sync: complete the appends it covers."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._event_descriptor)
-        self._complete()
-
-    def _complete(self) -> None:
-        log = self._opened
-        if log is None or not self._waiting:
-            return
-        waiting = self._waiting
-        if log._failed:
-            self._fail_waiting(SyncFailedError(log.path, "sync", log._failed, os.strerror(log._failed)))
-            return
-        durable = log._durable_appends
-        while waiting and waiting[0][0] <= durable:
-            future = waiting.popleft()[1]
-            if not future.done():
-                future.set_result(None)
-        if waiting:
-            log._request_sync()
-
-    def _fail_waiting(self, error: Exception) -> None:
-        while self._waiting:
-            future = self._waiting.popleft()[1]
-            if not future.done():
-                future.set_exception(error)
-
-    def _durable(self) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = get_running_loop().create_future()
-        if not self._waiting:
-            self._log._request_sync()
-        self._waiting.append((self._log._appends, future))
-        return future
-
     # ------------------------------------------------------------ writing
 
     async def append(self, value: BytesLike, key: BytesLike | None = None) -> int:
@@ -192,8 +150,8 @@ class AsyncLog:
         if get_running_loop() is not self._loop:
             self._refuse()
         offset = self._append_nowait(value, key)
-        if self._power:
-            await self._durable()
+        if self._syncs is not None:
+            await self._syncs.durable()
         return offset
 
     async def append_tombstone(self, key: BytesLike) -> int:
@@ -202,8 +160,8 @@ class AsyncLog:
         if key is None:
             raise InvalidTypeError("key", "bytes", type(None))
         offset = self._log._append_nowait(b"", key, RecordKind.TOMBSTONE)
-        if self._power:
-            await self._durable()
+        if self._syncs is not None:
+            await self._syncs.durable()
         return offset
 
     async def append_many(
@@ -216,8 +174,8 @@ class AsyncLog:
         """Append a batch, all or nothing; see :meth:`striate.Log.append_many`."""
         self._check_loop()
         offsets = self._log._append_many_nowait(values, keys, lengths)
-        if self._power and offsets:
-            await self._durable()
+        if self._syncs is not None and offsets:
+            await self._syncs.durable()
         return offsets
 
     async def sync(self) -> int:
@@ -439,29 +397,11 @@ class AsyncLog:
         await asyncio.shield(self._closing)
 
     def _closed(self, _: object) -> None:
-        if self._own_loop().is_closed():
-            self._waiting.clear()
-        else:
-            self._complete()
-            self._fail_waiting(LogClosedError(self._path))
-            if self._event_descriptor >= 0:
-                self._own_loop().remove_reader(self._event_descriptor)
-        self._close_descriptor()
+        if self._syncs is not None:
+            self._syncs.stop()
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None
-
-    def _close_descriptor(self) -> None:
-        if self._event_descriptor >= 0:
-            os.close(self._event_descriptor)
-            self._event_descriptor = -1
-
-    def __del__(self) -> None:
-        # Dropped without close(), after its loop, which held it until then.
-        if getattr(self, "_event_descriptor", -1) >= 0:
-            if self._opened is not None and self._opened._is_ours():
-                self._opened._notify_on(-1)
-            self._close_descriptor()
 
 
 async def _undo(opening: asyncio.Future[Log]) -> None:

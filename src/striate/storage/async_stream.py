@@ -112,7 +112,7 @@ class AsyncStream(Generic[V]):
     async def read(self, after: Id, *, count: int | None = 100, timeout: float | None = 0.0) -> list[StreamEntry]:
         """Entries behind an id; see :meth:`striate.Stream.read`."""
         most = how_many(count)
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         entries = self._own._read(after, None, False, most, True)
         if entries or timeout == 0:
             return entries
@@ -122,7 +122,7 @@ class AsyncStream(Generic[V]):
     async def follow(self, after: Id | None = None, *, timeout: float | None = None) -> AsyncIterator[StreamEntry]:
         """Entries behind an id, then those that come, as they come; see :meth:`striate.Stream.follow`. Ends when the
         database is closed."""
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         last: Id = self._own._figures()[0] if after is None else after
         while True:
             entries = self._own._read(last, None, False, _CHUNK, True)
@@ -194,7 +194,7 @@ class AsyncGroup(Generic[V]):
     ) -> list[StreamEntry]:
         """Entries that no consumer of the group has got yet; see :meth:`striate.Group.read`."""
         most = how_many(count)
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         clock = get_running_loop().time
         deadline = None if timeout is None else clock() + timeout
         while True:

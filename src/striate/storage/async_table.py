@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, overload
 
+from striate.storage.arguments import integer
 from striate.storage.table import MUST_BE_ABSENT, MUST_BE_PRESENT, MUST_EQUAL, Table
 
 V = TypeVar("V")
@@ -110,7 +111,8 @@ class AsyncTable(Generic[V]):
 
     async def cas(self, key: _Key, value: V, version: int, *, ttl: _Duration = None) -> int:
         """Store a value if the key still has this version; see :meth:`striate.Table.cas`."""
-        return await self._if(key, value, ttl, MUST_EQUAL, version)
+        expected = integer(version, "version", 0, (1 << 64) - 1)
+        return await self._if(key, value, ttl, MUST_EQUAL, expected)
 
     async def delete(self, key: _Key) -> bool:
         """Remove a key; whether it was there."""

@@ -9,6 +9,7 @@ import json
 import threading
 from typing import Any
 
+from striate._native.inputs import as_utf8
 from striate._native.partition import Partition, StreamView, View
 from striate.errors import (
     CorruptRecordError,
@@ -90,7 +91,7 @@ class Catalog:
         """
         if not isinstance(name, str):
             raise InvalidTypeError("name", "a str", name.__class__)
-        encoded = name.encode()
+        encoded = as_utf8(name, "name")
         if not 0 < len(encoded) <= _MAX_NAME_BYTES:
             raise InvalidArgumentError("name", f"1 to {_MAX_NAME_BYTES} bytes of UTF-8", name)
         self._log._check_usable()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from striate._native.partition import Partition, StreamView
@@ -19,6 +19,7 @@ from striate.errors import (
     ConflictError,
     InvalidArgumentError,
     InvalidTypeError,
+    LogLockedError,
     NotADatabaseError,
     PathExistsError,
     StorageError,
@@ -26,7 +27,7 @@ from striate.errors import (
     TableNotFoundError,
 )
 from striate.storage import hints
-from striate.storage.arguments import absolute_path, check_progress, integer
+from striate.storage.arguments import absolute_path, check_outside, check_progress, check_retries, integer
 from striate.storage.caches import CacheOwner, Caches
 from striate.storage.catalog import Catalog, stream_view, table_view
 from striate.storage.codecs import Codec, codec_name, make_codec
@@ -91,14 +92,17 @@ class Database(CacheOwner):
         if compaction_bytes_per_s is not None:
             compaction_bytes_per_s = integer(compaction_bytes_per_s, "compaction_bytes_per_s", 1, 1 << 62)
         _check_directory(self._path)
-        self._log = Log(
-            os.path.join(self._path, LOG),
-            durability,
-            segment_bytes,
-            sync_interval_ms=sync_interval_ms,
-            clock=clock,
-            _disk=_disk,
-        )
+        try:
+            self._log = Log(
+                os.path.join(self._path, LOG),
+                durability,
+                segment_bytes,
+                sync_interval_ms=sync_interval_ms,
+                clock=clock,
+                _disk=_disk,
+            )
+        except LogLockedError as error:
+            raise LogLockedError(self._path, error.pid, "database") from None
         self._partition = Partition(self._log)
         try:
             if self._log.recovery.problems:
@@ -140,7 +144,7 @@ class Database(CacheOwner):
         made = make_codec(codec, type)
         with self._catalog.lock:
             view = table_view(self._partition, self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
-        return Table(view, made, made is None or codec == "json")
+        return Table(view, made)
 
     def stored(self, name: str) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
@@ -153,7 +157,7 @@ class Database(CacheOwner):
             raise TableNotFoundError(self._path, name)
         with self._catalog.lock:
             view = table_view(self._partition, number)
-        return Table(view, None, True)
+        return Table(view, None)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Names of the tables and the options they were made with."""
@@ -230,11 +234,16 @@ class Database(CacheOwner):
         Raises:
             ConflictError: there was a conflict each time. Whatever the function raises; nothing was written.
         """
+        retries = check_retries(retries, function)
         for attempt in range(retries + 1):
             # Those who lost once take turns, so that they do not lose to each other for ever.
             with self._retrying if attempt else contextlib.nullcontext(), self.transaction() as tx:
                 try:
                     result = function(tx)
+                    if isinstance(result, Coroutine):
+                        result.close()
+                        wanted = "no coroutine function, which AsyncDatabase.transact takes"
+                        raise InvalidTypeError("function", wanted, type(function))
                     waits = tx._commit_nowait()
                 except ConflictError:
                     if attempt == retries:
@@ -314,6 +323,7 @@ class Database(CacheOwner):
         The copy is a database. Raises as :meth:`striate.Log.snapshot`; then nothing is left of the copy.
         """
         target = absolute_path(path, "path")
+        check_outside(target, "path", self._path)
         if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
             raise PathExistsError(target)
         return self._log.snapshot(os.path.join(target, LOG))

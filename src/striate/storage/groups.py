@@ -96,8 +96,13 @@ class Group(GroupCore, Generic[V]):
         consumer: str | None = None,
         min_idle: _Duration = 0.0,
     ) -> list[PendingEntry]:
-        """Pending entries from one id to another, of one consumer or all, given at least ``min_idle`` ago."""
-        found = self._pending(start, stop, how_many(count), consumer, milliseconds(min_idle, "min_idle"))
+        """Pending entries from one id to another, of one consumer or all, given at least ``min_idle`` ago; at most
+        ``count``, ``None``: all."""
+        most, idle_ms = how_many(count), milliseconds(min_idle, "min_idle")
+        found = part = self._pending(start, stop, most, consumer, idle_ms)
+        while count is None and len(part) == most:
+            part = self._pending(_next(part[-1][0]), stop, most, consumer, idle_ms)
+            found += part
         return [
             PendingEntry(id, name.decode(errors="backslashreplace"), idle / 1000, deliveries)
             for id, name, idle, deliveries in found
@@ -175,3 +180,7 @@ class Group(GroupCore, Generic[V]):
 
     def __repr__(self) -> str:
         return f"<striate.Group {self.name!r} of {self._stream._name!r}>"
+
+
+def _next(id: StreamId) -> StreamId:
+    return StreamId(id.ms, id.seq + 1) if id.seq < (1 << 64) - 1 else StreamId(id.ms + 1, 0)

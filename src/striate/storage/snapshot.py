@@ -16,6 +16,7 @@ from striate._native.io import REAL_DISK
 from striate._native.segment import Segment, file_names
 from striate.errors import CorruptRecordError, CorruptSegmentError, DiskError, PathExistsError
 from striate.storage import directory, manifest
+from striate.storage.arguments import check_outside
 from striate.storage.manifest import SegmentEntry
 from striate.types import SnapshotInfo
 
@@ -36,11 +37,13 @@ def snapshot(log: Log, target: str) -> SnapshotInfo:
         log: open for appending. target: new or empty directory, on any local disk.
 
     Raises:
-        PathExistsError, NotALogError: of the target. CorruptRecordError, CorruptSegmentError: the log does not verify.
+        InvalidArgumentError: the target is in the log's directory. PathExistsError, NotALogError: of the target.
+        CorruptRecordError, CorruptSegmentError: the log does not verify.
         ReadOnlyError, DiskFullError, DiskError. Whatever is raised, nothing of the copy is left behind.
 
     Durable on return.
     """
+    check_outside(target, "path", log.path)
     with log._maintenance:
         with log._exclusive():
             log._quiesce()

@@ -53,7 +53,7 @@ class StoredCache(StoredReads[V]):
 
     def set_many(self, items: Any, *, ttl: _Duration = None, idle: _Duration = None, tags: _Tags = None) -> None:
         """Store many values, one by one; when the storage fails, those before it are stored."""
-        for entry in [self._prepare(key, value, ttl, idle, tags) for key, value in inputs.pairs(items)]:
+        for entry in [self._prepare(key, value, ttl, idle, tags) for key, value in inputs.as_pairs(items)]:
             with self._locks.hold(entry[0], writing=True):
                 self._put(*entry)
 

@@ -102,8 +102,11 @@ class Stream(_Base[V]):
         return removed
 
     def _trim_by(self, max_length: int | None, max_age: _Duration | None, before: Id | None) -> int:
-        if (max_length is not None) + (max_age is not None) + (before is not None) != 1:
-            raise InvalidArgumentError("trim", "one of max_length, max_age and before", "another number of them")
+        reasons = {"max_length": max_length, "max_age": max_age, "before": before}
+        given = [name for name, value in reasons.items() if value is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none of them"
+            raise InvalidArgumentError("trim", "called with exactly one of max_length, max_age and before", got)
         if max_length is not None:
             return self._trim_nowait(None, integer(max_length, "max_length", 0, (1 << 62)))
         if max_age is not None:

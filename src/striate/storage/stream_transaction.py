@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from striate._native.inputs import as_list
 from striate._native.streamentry import StreamEntry
 from striate.storage.groups import Group
 from striate.storage.stream import Stream
@@ -45,8 +46,11 @@ class TransactionStream(Generic[V]):
         return entry
 
     def append_many(self, values: Iterable[V]) -> list[StreamEntry]:
-        """Append many entries when the transaction commits."""
-        return [self.append(value) for value in values]
+        """Append many entries when the transaction commits. If this raises, none of them."""
+        self._transaction._check_open()
+        made = [self._stream._new_entry(value, None) for value in as_list(values, "values", "a sequence of values")]
+        self._seen.entries += [(self._stream, entry, stored, None) for entry, stored in made]
+        return [entry for entry, _ in made]
 
     def range(
         self, start: Id | None = None, stop: Id | None = None, *, count: int | None = None
@@ -85,6 +89,6 @@ class TransactionGroup:
         """Acknowledge entries when the transaction commits. If any of them is not pending then, because another
         transaction has acknowledged it, that is a conflict: so each is done with once."""
         self._transaction._check_open()
-        wanted = list(ids)
+        wanted = as_list(ids, "ids", "a sequence of ids")
         self._group._check_ids(wanted)
         self._seen.acknowledged.append((self._group, wanted))

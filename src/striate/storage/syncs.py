@@ -20,7 +20,7 @@ class Syncs:
         after: called after each sync.
     """
 
-    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop, after: Callable[[], None]) -> None:
+    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop, after: Callable[[], None] | None = None) -> None:
         self._log = log
         self._loop = loop
         self._after = after
@@ -47,7 +47,8 @@ class Syncs:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._descriptor)
         self.complete()
-        self._after()
+        if self._after is not None:
+            self._after()
 
     def complete(self) -> None:
         """End the waits that are over."""

@@ -6,15 +6,15 @@ them. What may not live here: transactions, opening and closing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from striate._native.durablebulk import DurableTable
+from striate._native.inputs import as_utf8
 from striate._native.partition import View
-from striate.errors import InvalidArgumentError
+from striate.errors import InvalidArgumentError, InvalidTypeError
 from striate.storage.arguments import any_integer
-from striate.storage.cache_views import as_bytes
 from striate.storage.codecs import Codec
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ _NOTHING: Any = b""
 
 def prefix_bytes(prefix: _Key) -> bytes:
     """The prefix of a scan."""
-    return as_bytes(prefix, "prefix") if isinstance(prefix, str) else bytes(prefix)
+    if isinstance(prefix, str):
+        return as_utf8(prefix, "prefix")
+    if not isinstance(prefix, (bytes, bytearray, memoryview)):
+        raise InvalidTypeError("prefix", "bytes or str", type(prefix))
+    return bytes(prefix)
 
 
 def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Iterator[bytes]:
@@ -58,6 +62,27 @@ def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Itera
             return
 
 
+class TableItems(ItemsView[Any, Any]):
+    """Keys and values of a table."""
+
+    _mapping: Table[Any]
+
+    def __iter__(self) -> Iterator[tuple[bytes, Any]]:
+        return self._mapping.scan()
+
+
+class TableValues(ValuesView[Any]):
+    """The values of a table."""
+
+    _mapping: Table[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping.scan())
+
+    def __contains__(self, value: object) -> bool:
+        return any(value == other for other in self)
+
+
 class Table(_Base[V], MutableMapping[_Key, V]):
     """Keys and values that are as durable as the log they are in; made by :meth:`striate.Database.table`.
 
@@ -67,11 +92,11 @@ class Table(_Base[V], MutableMapping[_Key, V]):
 
     _plain: bool
 
-    def __new__(cls, view: View, codec: Codec[V] | None, digits: bool) -> Table[V]:
-        """A table over a view; ``digits``: numbers are stored as decimal digits."""
+    def __new__(cls, view: View, codec: Codec[V] | None) -> Table[V]:
+        """A table over a view."""
         encode, decode = (None, None) if codec is None else (codec.encode, codec.decode)
         self = cast("Table[V]", super().__new__(cls, view, encode, decode))
-        self._plain = digits
+        self._plain = codec is None
         return self
 
     __hash__ = object.__hash__
@@ -101,6 +126,14 @@ class Table(_Base[V], MutableMapping[_Key, V]):
                 yield key, value
 
     # ------------------------------------------------------------ mapping
+
+    def items(self) -> ItemsView[_Key, V]:
+        """Its keys and values; iteration as :meth:`scan`."""
+        return TableItems(self)
+
+    def values(self) -> ValuesView[V]:
+        """Its values; iteration as :meth:`scan`."""
+        return TableValues(self)
 
     def update(self, other: Any = (), /, **items: V) -> None:
         """Store many values as one transaction; as :meth:`set_many`."""
@@ -192,6 +225,7 @@ class Table(_Base[V], MutableMapping[_Key, V]):
         return value
 
     def _numeral(self, number: int) -> Any:
+        """A number as a value: decimal digits where values are bytes."""
         return b"%d" % number if self._plain else number
 
     def touch(self, key: _Key, ttl: _Duration) -> bool:

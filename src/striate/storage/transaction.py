@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from striate._native.commit import Commit
+from striate._native.inputs import as_list, as_pairs, as_utf8
 from striate._native.partition import Partition
 from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
 from striate.storage.arguments import any_integer
@@ -34,10 +35,18 @@ _Write = tuple[bytes | None, int]  # stored bytes, or None to remove; the end in
 
 def _name(key: _Key) -> bytes:
     if isinstance(key, str):
-        return key.encode()
+        return as_utf8(key, "key")
     if type(key) is not bytes:
         raise InvalidTypeError("key", "bytes or str", type(key))
     return key
+
+
+def _conflict(path: str, where: object, key: bytes | None) -> ConflictError:
+    if not isinstance(where, Stream):
+        return ConflictError(path, key)
+    if key is None:
+        return ConflictError(path, None, f"another transaction has changed the stream {where.name!r}")
+    return ConflictError(path, key, f"the entry {key.decode()} of the stream {where.name!r} is not pending")
 
 
 class _Seen:
@@ -87,7 +96,7 @@ class TransactionTable(Generic[V]):
 
     def get_many(self, keys: Iterable[_Key], default: Any = None) -> list[V | Any]:
         """The values of many keys, in their order."""
-        return [self.get(key, default) for key in keys]
+        return [self.get(key, default) for key in as_list(keys, "keys", "a sequence of keys")]
 
     def set(self, key: _Key, value: V, *, ttl: float | timedelta | None = None) -> None:
         """Store a value when the transaction commits; ``ttl`` counts from now."""
@@ -98,9 +107,10 @@ class TransactionTable(Generic[V]):
         self.set(key, value)
 
     def set_many(self, items: Mapping[Any, V] | Iterable[tuple[_Key, V]]) -> None:
-        """Store many values when the transaction commits."""
-        for key, value in items.items() if isinstance(items, Mapping) else items:
-            self.set(key, value)
+        """Store many values when the transaction commits. If this raises, none of them."""
+        self._transaction._check_open()
+        encode = self._table._encode
+        self._seen.writes.update({_name(key): (encode(value), 0) for key, value in as_pairs(items)})
 
     def delete(self, key: _Key) -> bool:
         """Remove a key when the transaction commits; whether it is there."""
@@ -242,7 +252,7 @@ class Transaction:
             commit.acknowledge(group, ids)
         failed = commit.run()
         if failed is not None:
-            raise ConflictError(self._path, failed[1])
+            raise _conflict(self._path, *failed)
         if streams.writes() or streams.changes or any(seen.writes for _, seen in parts):
             return True
         # What was only read may be on its way to the disk as well; an absent key may be a deletion that is.
