@@ -229,3 +229,10 @@ def test_views_tolerate_writes(table: striate.Table[bytes]) -> None:
     assert met >= set(keys[:1000]) and sum(1 for _ in values) < 5000
     assert len(table.items()) == len(table.values()) == 1000 and (b"5", b"v") in table.items()
     assert b"v" in table.values() and b"w" not in table.values()
+
+
+def test_views_do_not_look_keys_up_that_are_gone(table: striate.Table[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    table["a"] = b"1"
+    # As if another thread deleted it between the key and its value.
+    monkeypatch.setattr(striate.Table, "scan_keys", lambda self, prefix=b"": iter([b"gone"]))
+    assert list(table.items()) == [(b"a", b"1")] and list(table.values()) == [b"1"]
