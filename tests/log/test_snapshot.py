@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from support import format as fmt
 
-from striate import CorruptRecordError, DiskError, Log, LogLockedError, PathExistsError, StriateError
+from striate import (
+    CorruptRecordError,
+    DiskError,
+    InvalidArgumentError,
+    Log,
+    LogLockedError,
+    PathExistsError,
+    StriateError,
+)
 from striate._native.simulation import OPERATIONS, SimulatedDisk
 
 Opener = Callable[..., Any]
@@ -119,9 +127,11 @@ def test_targets_that_exist(open_log: Opener, tmp_path: Path) -> None:
     used.mkdir()
     (used / "something").write_bytes(b"precious")
     file.write_bytes(b"precious")
-    for wrong in (used, file, Path(log.path)):
+    for wrong in (used, file):
         with pytest.raises(PathExistsError):
             log.snapshot(wrong)
+    with pytest.raises(InvalidArgumentError):
+        log.snapshot(Path(log.path))
     log.snapshot(empty)
     for wrong in (used, file):
         with pytest.raises(PathExistsError):
