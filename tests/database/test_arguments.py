@@ -58,7 +58,6 @@ WRONG_VALUE: dict[str, Callable[[Any], Any]] = {
     "key read in a transaction": lambda db: db.transact(lambda tx: tx[db.table("t")].get(SURROGATE)),
     "key set in a transaction": lambda db: db.transact(lambda tx: tx[db.table("t")].set(SURROGATE, b"")),
     "key of an entry in a transaction": lambda db: db.transact(lambda tx: tx[db.stream("s")].append(b"", SURROGATE)),
-    "set_many of triples": lambda db: db.table("t").set_many([(b"a", b"b", b"c")]),
     "version below 0": lambda db: db.table("t").cas("a", b"", -1),
     "version too large": lambda db: db.table("t").cas("a", b"", 1 << 64),
     "retries below 0": lambda db: db.transact(lambda tx: 1, retries=-1),
