@@ -59,7 +59,7 @@ static int get_from(striate_stripe *stripe, const striate_key *key, int64_t now,
     found->version = entry->version;
     found->size = entry->value_size;
     found->flags = entry->flags;
-    if (entry->value_size <= capacity)
+    if (capacity && entry->value_size <= capacity) /* without, there is no buffer */
         memcpy(buffer, striate_entry_value(entry), entry->value_size);
     striate_unlock(stripe);
     return STRIATE_DONE;
