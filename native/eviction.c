@@ -11,7 +11,7 @@
 #define WINDOW_SHARE 100
 /* Of so many stripes one always judges by frequency and one always by recency. */
 #define LEADERS 16
-#define DUEL_LIMIT 256
+#define DUEL_LIMIT 384
 /* The worth of one access just after a halving. */
 #define UNIT 256
 
@@ -23,7 +23,8 @@
  *
  * Where popularity lasts, frequency over a long time judges best; where it shifts, what was not asked for lately is
  * best taken for dead. Some stripes always do the one and some always the other, and the rest follow those that had to
- * store fewer entries: keys are spread by a hash, so their loads are alike.
+ * store fewer entries anew: keys are spread by a hash, so their loads are alike. A key that the sketch does not know is
+ * no judge's fault: were it counted, a scan would make the duel a random walk.
  */
 typedef struct judgement {
     int32_t sweep;   /* accesses for each entry between two visits to a bucket */
@@ -51,7 +52,7 @@ static const judgement *judgement_of(const striate_stripe *stripe) {
     return &BY_FREQUENCY;
 }
 
-/* A leader had to store a new entry: a point for the other side. */
+/* A leader had to store an entry that it has had before: a point for the other side. */
 static void note_miss(striate_stripe *stripe) {
     int32_t *duel = &stripe->table->duel;
     uint32_t team = team_of(stripe);
@@ -134,10 +135,11 @@ uint8_t striate_access_new(striate_stripe *stripe, uint64_t hash, uint8_t flags)
         grow_sketch(stripe);
     if (stripe->sketch) {
         known = smallest_counter(block_of(stripe, hash), hash);
+        if (known)
+            note_miss(stripe);
         known += known < STRIATE_FREQUENCY;
         raise_counters(block_of(stripe, hash), hash, known);
     }
-    note_miss(stripe);
     striate_aging_clock(stripe);
     return (uint8_t)(access | STRIATE_IN_WINDOW | STRIATE_RECENT | known);
 }

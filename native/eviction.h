@@ -18,7 +18,7 @@ enum { /* the access byte of a slot */
     STRIATE_BEFORE = 0x80         /* between that visit and the one before */
 };
 
-/* In favour of frequency, and half way to its limit: chance alone shall not turn it. */
+/* In favour of frequency: chance alone shall not turn it. */
 #define STRIATE_DUEL_START (-128)
 
 /* Makes sure that so much may be used more: 0, STRIATE_SHORT or STRIATE_NO_ROOM. Evicts, but not `protected_ref`. */
