@@ -69,7 +69,7 @@ int striate_table_wait_change(striate_table *table, uint32_t seen, int64_t timeo
     int status;
 
     striate_fetch_add_u32(&table->change_waiters, 1);
-    status = striate_futex_wait(&table->change_word, seen, timeout_ns);
+    status = striate_futex_wait(&table->change_word, seen, striate_interruptible_ns(timeout_ns));
     striate_fetch_add_u32(&table->change_waiters, UINT32_MAX);
     return status == -EAGAIN ? 0 : status;
 }

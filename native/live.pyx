@@ -10,6 +10,7 @@ from striate._native.platform cimport (
     striate_fetch_or_u32,
     striate_futex_wait,
     striate_futex_wake_all,
+    striate_interruptible_ns,
     striate_load_u32,
     striate_load_u64_acquire,
     striate_store_u32,
@@ -189,7 +190,7 @@ cdef class Live:
         cdef int64_t slice_ns = LOOK_EVERY_NS
         if not self.writable:
             timeout_ns = slice_ns if timeout_ns < 0 else min(timeout_ns, slice_ns)
-        return striate_futex_wait(&self.page.waiting, announced, timeout_ns)
+        return striate_futex_wait(&self.page.waiting, announced, striate_interruptible_ns(timeout_ns))
 
     def _announce(self):
         """For tests of this module alone, as :meth:`_wake` and :meth:`_sleep`."""

@@ -104,6 +104,17 @@ static inline int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t 
     return -errno;
 }
 
+/* How long a caller that is under Python may sleep before it lets Python look for signals: timeout_ns, but in the main
+ * thread no more than a second. That thread alone runs the handlers, and a signal that comes between its last look and
+ * the sleep (or to another thread) ends no futex's sleep: without this, Ctrl-C is lost now and then. */
+static inline int64_t striate_interruptible_ns(int64_t timeout_ns) {
+    const int64_t most = 1000000000;
+
+    if (syscall(SYS_gettid) != getpid() || (timeout_ns >= 0 && timeout_ns < most))
+        return timeout_ns;
+    return most;
+}
+
 /* Returns how many were woken, or -errno. */
 static inline int striate_futex_wake_all(uint32_t *word) {
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);

@@ -23,6 +23,7 @@ cdef extern from "platform.h" nogil:
     # sleeping, on a word in shared memory
     int striate_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
     int striate_futex_wake_all(uint32_t *word)
+    int64_t striate_interruptible_ns(int64_t timeout_ns)
     int64_t striate_monotonic_ns()
     int64_t striate_coarse_ns()
     # files and mappings: 0 or -errno

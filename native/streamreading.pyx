@@ -18,6 +18,7 @@ from striate._native.platform cimport (
     striate_exchange_u32,
     striate_fetch_add_u32,
     striate_futex_wait,
+    striate_interruptible_ns,
     striate_load_u32,
     striate_monotonic_ns,
 )
@@ -152,14 +153,16 @@ cdef class StreamReader:
         return length
 
     def _figures(self):
-        """``(last id, highest removed id, lowest id not trimmed, entries ever)``."""
+        """``(last id, highest removed id, lowest id not trimmed, entries ever, entries that readers see)``."""
         cdef striate_id last, removed, low
         cdef uint64_t added
+        cdef int64_t length
         self._partition.log.check_open()
         lock_stream(self.stream)
         last, removed, low, added = self.stream.last, self.stream.removed, self.stream.low, self.stream.added
+        length = striate_stream_length(self.stream, self._partition.visible())
         striate_give_lock(&self.stream.lock)
-        return make_id(last), make_id(removed), make_id(low), added
+        return make_id(last), make_id(removed), make_id(low), added, length
 
     def _group_names(self):
         """Names of the groups."""
@@ -189,6 +192,11 @@ cdef class StreamReader:
             return sorted(result)
         finally:
             free(names)
+
+    @property
+    def _waiters(self):
+        """How many threads sleep, or are about to, until there is another entry."""
+        return striate_load_u32(&self.stream.waiters)
 
     @property
     def _changes(self):
@@ -240,7 +248,7 @@ cdef class StreamReader:
     cdef void wait_for_word(self, uint32_t seen, int64_t timeout_ns) noexcept nogil:
         striate_fetch_add_u32(&self.stream.waiters, 1)
         if striate_load_u32(&self.stream.word) == seen:
-            striate_futex_wait(&self.stream.word, seen, timeout_ns)
+            striate_futex_wait(&self.stream.word, seen, striate_interruptible_ns(timeout_ns))
         striate_fetch_add_u32(&self.stream.waiters, <uint32_t>-1)
 
     cdef uint64_t next_version(self, striate_id low, bytes group) except? 0:

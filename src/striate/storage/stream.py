@@ -199,8 +199,8 @@ class Stream(_Base[V]):
 
     def info(self) -> StreamInfo:
         """Figures at this moment."""
-        last, removed, low, added = self._figures()
-        return StreamInfo(len(self), added, last, removed, low, self.groups())
+        last, removed, low, added, length = self._figures()
+        return StreamInfo(length, added, last, removed, low, self.groups())
 
     # ------------------------------------------------------------ groups
 
