@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +178,29 @@ def test_threads_that_ask_for_each_other_crosswise_end() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(function, (1, 2), timeout=SECONDS)) in ([1, 1], [1, 2], [2, 2])
+
+
+def test_functions_are_memoized_while_the_cache_is_cleared() -> None:
+    cache: Cache[bytes] = Cache()
+    kept: list[Any] = []
+    clearing = threading.Event()
+
+    def memoize() -> None:
+        clearing.wait()
+        kept.extend(cache.memoize(name=str(number))(lambda: b"") for number in range(2_000))
+
+    thread = threading.Thread(target=memoize)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        while thread.is_alive():
+            cache.clear()
+            clearing.set()
+    finally:
+        sys.setswitchinterval(interval)
+        clearing.set()
+        thread.join()
 
 
 # ---------------------------------------------------------------- forks

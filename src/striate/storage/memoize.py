@@ -9,18 +9,15 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from striate.errors import InvalidArgumentError, InvalidTypeError
-from striate.storage import memo_names, memo_runs
+from striate.storage import memo_registry
 from striate.storage.argument_keys import arguments_key, key_bytes
-from striate.storage.arguments import microseconds
-from striate.storage.cache_views import as_bytes
+from striate.storage.arguments import as_bytes, microseconds
 from striate.storage.memo_names import name_for
 from striate.storage.memo_runs import MISSING, Run, begin_wait, end_wait, inside
 
@@ -184,30 +181,6 @@ class _Memo:
         wrapper.cache_key = lambda *args, **kwargs: self.key(args, kwargs)
         wrapper.cache_invalidate = lambda *args, **kwargs: self.invalidate(self.key(args, kwargs))
         return wrapper
-
-
-_memos: weakref.WeakSet[_Memo] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    memo_names.after_fork()
-    memo_runs.after_fork()
-    for memo in list(_memos):
-        memo.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def disown_runs(cache: Cache[Any], prefix: bytes = b"", tag: bytes | None = None) -> None:
-    """What is being made for the cache, with keys that begin so or with that tag, is not to be kept."""
-
-    def concerned(run: Run) -> bool:
-        return run.key.startswith(prefix) and (tag is None or tag in run.tags)
-
-    for memo in list(cache.striped.memos):
-        if memo.cache.space == cache.space:
-            memo.disown(concerned)
 
 
 # ---------------------------------------------------------------- functions
@@ -377,10 +350,7 @@ def memoize(
     if name is not None and not isinstance(name, str):
         raise InvalidTypeError("name", "a str", type(name))
     memo = _Memo(cache, function, ttl, stale, key, tags, name)
-    if cache.striped.memos is None:
-        cache.striped.memos = weakref.WeakSet()
-    cache.striped.memos.add(memo)
-    _memos.add(memo)
+    memo_registry.register(memo)
     if inspect.iscoroutinefunction(function):
         coroutines = _Coroutines(memo)
 
