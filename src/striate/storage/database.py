@@ -24,6 +24,7 @@ from striate.errors import (
     PathExistsError,
     StorageError,
     StreamNotFoundError,
+    StriateError,
     TableNotFoundError,
 )
 from striate.storage import hints
@@ -316,6 +317,11 @@ class Database(CacheOwner):
     def compacting(self) -> bool:
         """Whether segments are being written anew, or waiting to be while that is paused."""
         return self._log._compacting
+
+    @property
+    def compaction_error(self) -> StriateError | None:
+        """Why the last compaction in the background failed, ``None`` when it did not; the next look tries again."""
+        return None if self._compactor is None else self._compactor.error
 
     def snapshot(self, path: str | os.PathLike[str]) -> SnapshotInfo:
         """Copy the database as it is now, every checksum verified, into a new directory; reads and writes go on.

@@ -217,7 +217,9 @@ class Compactor:
             except StoppedError:
                 return
             except StriateError as error:
-                self.error = error  # the next look tries again; stats() shows it
+                self.error = error  # the next look tries again
+                continue
+            self.error = None
             self._seen = len(self._db.log._segments)
 
 
