@@ -22,5 +22,5 @@ cdef class Commit:
 
     cdef striate_edit *new_change(self, TableCore table, object key, int condition, uint64_t expected) except NULL
     cdef int load_edits(self, work *job) except -1
-    cdef object load_streams(self, work *job)
+    cdef int load_streams(self, work *job) except -1
     cdef object refused(self, int status, const work *job)

@@ -156,9 +156,16 @@ cdef class Commit:
             self.record_count += 1
         return 0
 
-    cdef object load_streams(self, work *job):
-        # The streams concerned, each once and in their order; gives what must be kept.
+    cdef int load_streams(self, work *job) except -1:
+        # Room for what is about streams, and the streams concerned, each once and in their order.
         cdef StreamCore stream
+        cdef size_t most = len(self.edited) + len(self.watched_streams)
+        job.edits = <striate_stream_edit *>malloc(sizeof(striate_stream_edit) * most)
+        job.streams = <striate_stream **>malloc(sizeof(void *) * most)
+        job.stream_watches = <watched_stream *>malloc(sizeof(watched_stream) * most)
+        job.positions = <uint32_t *>malloc(sizeof(uint32_t) * <size_t>max(self.capacity, 1))
+        if job.edits == NULL or job.streams == NULL or job.stream_watches == NULL or job.positions == NULL:
+            raise MemoryError
         views = {stream._view for stream, *_ in self.edited} | {stream._view for stream, _ in self.watched_streams}
         for view in sorted(views, key=_stream_number):
             job.streams[job.stream_count] = (<StreamView>view).stream
@@ -167,7 +174,7 @@ cdef class Commit:
             job.stream_watches[job.stream_watch_count].stream = stream.stream
             job.stream_watches[job.stream_watch_count].changes = changes
             job.stream_watch_count += 1
-        return views
+        return 0
 
     def run(self):
         """Commit; not yet durable. ``None``, or ``(table or stream, key)`` of what did not hold, the key None for a
@@ -178,8 +185,7 @@ cdef class Commit:
         cdef int status
         cdef TableCore table
         cdef View view
-        cdef int64_t edits = len(self.edited)
-        cdef int64_t streams = edits + len(self.watched_streams)
+        cdef bint streams = self.edited or self.watched_streams
         for number in range(self.count):
             view = (<TableCore>self.tables[number])._view
             stripes[view] = stripes.get(view, 0) | striate_hold_of(view.index, self.changes[number].key.hash)
@@ -189,13 +195,10 @@ cdef class Commit:
         try:
             job.holds = <striate_hold *>malloc(sizeof(striate_hold) * <size_t>max(len(stripes), 1))
             job.watches = <watched *>malloc(sizeof(watched) * <size_t>max(len(self.watched_tables), 1))
-            job.edits = <striate_stream_edit *>malloc(sizeof(striate_stream_edit) * <size_t>max(edits, 1))
-            job.streams = <striate_stream **>malloc(sizeof(void *) * <size_t>max(streams, 1))
-            job.stream_watches = <watched_stream *>malloc(sizeof(watched_stream) * <size_t>max(streams, 1))
-            job.positions = <uint32_t *>malloc(sizeof(uint32_t) * <size_t>max(self.capacity, 1))
-            if job.holds == NULL or job.watches == NULL or job.edits == NULL or job.streams == NULL \
-                    or job.stream_watches == NULL or job.positions == NULL:
+            if job.holds == NULL or job.watches == NULL:
                 raise MemoryError
+            if streams:
+                self.load_streams(&job)
             for view in sorted(stripes, key=_number):
                 job.holds[job.hold_count].index, job.holds[job.hold_count].stripes = view.index, stripes[view]
                 job.hold_count += 1
@@ -205,7 +208,6 @@ cdef class Commit:
             job.now = self.partition.now_ns()
             if streams:
                 self.load_edits(&job)
-                self.load_streams(&job)
             job.changes, job.change_count = self.changes, self.count
             job.records, job.record_count = self.records, self.record_count
             status = self.partition.commit(&job)

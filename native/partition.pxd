@@ -9,6 +9,7 @@ from libc.string cimport memcpy
 
 from striate._native.frame cimport HAS_SYNC, HAS_VIEW, extensions_bytes, frame_view, record_input
 from striate._native.keyindex cimport striate_edit, striate_hold, striate_horizon, striate_keyindex, striate_spot
+from striate._native.lock cimport striate_word_lock
 from striate._native.log cimport LogCore
 from striate._native.platform cimport striate_store_u64_release
 from striate._native.segment cimport Segment
@@ -66,6 +67,8 @@ cdef class Partition:
     cdef readonly bint poisoned       # memory ran out between log and index
     cdef dict views                   # by number
     cdef uint64_t hash_key[2]
+    # Guards the descriptor: behind the stream's lock it may be closed, and its number be another file's.
+    cdef striate_word_lock tell_lock
     cdef int descriptor               # eventfd told of entries that a stream's `wanted` asks for; -1: none
 
     # Locks, checks, appends, takes in. 0, a condition's status (above 0), STATUS_BUSY, or a status of the log.

@@ -210,8 +210,11 @@ cdef class Partition:
         cdef uint64_t one = 1
         if striate_load_u32(&stream.waiters):
             striate_futex_wake_all(&stream.word)
-        if striate_load_u32(&stream.wanted) and striate_exchange_u32(&stream.wanted, 0) and self.descriptor >= 0:
-            write(self.descriptor, &one, sizeof(one))
+        if striate_load_u32(&stream.wanted) and striate_exchange_u32(&stream.wanted, 0):
+            striate_take_lock(&self.tell_lock)
+            if self.descriptor >= 0:
+                write(self.descriptor, &one, sizeof(one))
+            striate_give_lock(&self.tell_lock)
 
     cdef int attempt_locked(self, work *job, bint wait) noexcept nogil:
         cdef int status = self.check_all(job)
@@ -333,7 +336,10 @@ cdef class Partition:
 
     def _notify_on(self, int descriptor):
         """Tell an eventfd of entries of streams that :meth:`StreamCore._want` asks for; -1: none any longer."""
-        self.descriptor = descriptor
+        with nogil:
+            striate_take_lock(&self.tell_lock)
+            self.descriptor = descriptor
+            striate_give_lock(&self.tell_lock)
 
     @property
     def _views(self):

@@ -48,6 +48,7 @@ enum {
 typedef struct striate_slot {
     uint32_t offset, position, ms, seq, ordinal;
 } striate_slot;
+_Static_assert(sizeof(striate_slot) == 20, "what the README says of memory");
 
 #define STRIATE_RUN_SLOTS 512
 /* Bytes that do not mean anything, or not to this version. The next refusal behind table.h's. */
@@ -80,6 +81,7 @@ typedef struct striate_pending {
     uint32_t consumer;    /* its number; 0: acknowledged, a hole */
     uint32_t deliveries;
 } striate_pending;
+_Static_assert(sizeof(striate_pending) == 32, "likewise");
 
 typedef struct striate_consumer {
     char *name; /* NULL: deleted, the number is free */

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,24 @@ def test_each_entry_goes_to_one_consumer(db: striate.Database, stream: striate.S
     assert group.info().pending == 0
 
 
+def until_asleep(stream: striate.Stream[bytes], count: int) -> None:
+    """Until so many threads sleep on the stream, or have nothing between them and that but a look at its word."""
+    while stream._waiters < count:
+        os.sched_yield()
+
+
+def test_a_wait_ends_in_time_though_others_are_quicker(stream: striate.Stream[bytes]) -> None:
+    group = stream.group("g")
+    found: list[Any] = []
+    begun = time.monotonic()
+    thread = threading.Thread(target=lambda: found.append(group.read("slow", timeout=0.3)))
+    thread.start()
+    while thread.is_alive():
+        stream.append(b"x")
+        group._read_nowait("quick", 100)
+    assert time.monotonic() - begun < 5 and len(found) == 1
+
+
 def test_whoever_waits_learns_what_becomes_of_the_group(stream: striate.Stream[bytes]) -> None:
     stream.append(b"old")
     moved, deleted = stream.group("moved"), stream.group("deleted")
@@ -105,6 +125,7 @@ def test_whoever_waits_learns_what_becomes_of_the_group(stream: striate.Stream[b
     threads = [threading.Thread(target=wait, args=(group,)) for group in (moved, deleted)]
     for thread in threads:
         thread.start()
+    until_asleep(stream, 2)
     moved.set_position("0")
     deleted.delete()
     for thread in threads:

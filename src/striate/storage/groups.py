@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -41,8 +42,7 @@ class Group(GroupCore, Generic[V]):
         return cast("Stream[V]", self._core)
 
     def _ensure_nowait(self, start: Id | None) -> bool:
-        if self._name in self._core._group_names():
-            return False
+        """Make the group if it is not there; whether it was made."""
         try:
             self._set_nowait(start, 1)
         except GroupExistsError:
@@ -68,9 +68,12 @@ class Group(GroupCore, Generic[V]):
             LogClosedError, DiskFullError: nothing was given.
         """
         most, limit = how_many(count), nanoseconds(timeout)
+        deadline = time.monotonic_ns() + limit
         entries = self._read_nowait(consumer, most, acknowledged)
-        while not entries and limit and self._sleep(limit):  # another consumer may have been quicker
+        while not entries and limit and self._sleep(limit):
             entries = self._read_nowait(consumer, most, acknowledged)
+            if limit > 0:  # another consumer was quicker: what is left of the time
+                limit = max(deadline - time.monotonic_ns(), 0)
         return entries
 
     def read_again(self, consumer: str, start: Id | None = None, *, count: int | None = 100) -> list[StreamEntry]:
