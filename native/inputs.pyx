@@ -82,7 +82,12 @@ cpdef list as_list(object items, str argument, str expected):
 
 cpdef list as_pairs(object items):
     """Keys and values of a mapping or of pairs, each a tuple of two."""
-    cdef list pairs = as_list(items.items() if hasattr(items, "items") else items, "items", "a mapping or pairs")
+    cdef list pairs
+    if hasattr(items, "items"):
+        items = items.items()
+    elif hasattr(items, "keys"):  # all that dict.update asks for
+        items = [(key, items[key]) for key in items.keys()]
+    pairs = as_list(items, "items", "a mapping or pairs")
     for number, pair in enumerate(pairs):
         if type(pair) is not tuple or len(pair) != 2:
             pairs[number] = as_pair(pair)

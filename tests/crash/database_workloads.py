@@ -255,14 +255,19 @@ def attempt(driver: DatabaseDriver, random: Random, step: Step) -> None:
         driver.disk.heal()
 
 
-@of_a_database()
-def failing(driver: DatabaseDriver, random: Random) -> None:
-    driver.open()
-    driver.table("a")
-    for _ in range(22):
-        step = any_step(random)
+def fail_now_and_then(driver: Any, random: Random, count: int, choose: Callable[[Random], Any]) -> None:
+    """So many steps, a call failing in half of them."""
+    for _ in range(count):
+        step = choose(random)
         if random.random() < 0.5:
             attempt(driver, random, step)
         else:
             step(driver, random)
+
+
+@of_a_database()
+def failing(driver: DatabaseDriver, random: Random) -> None:
+    driver.open()
+    driver.table("a")
+    fail_now_and_then(driver, random, 22, any_step)
     driver.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from .database_workloads import attempt
+from .database_workloads import fail_now_and_then
 from .registry import workload
 from .stream_driver import STREAMS, StreamDriver
 
@@ -71,10 +71,5 @@ def streams_failing(driver: StreamDriver, random: Random) -> None:
     driver.table("a")
     driver.stream("s")
     driver.stream("t")
-    for _ in range(16):
-        step = stream_step(random)
-        if random.random() < 0.5:
-            attempt(driver, random, step)
-        else:
-            step(driver, random)
+    fail_now_and_then(driver, random, 16, stream_step)
     driver.close()

@@ -8,6 +8,7 @@ import operator
 import os
 from datetime import timedelta
 
+from striate._native.inputs import as_utf8
 from striate.errors import InvalidArgumentError, InvalidTypeError
 
 
@@ -106,3 +107,12 @@ def nanoseconds(timeout: float | None) -> int:
 def milliseconds(value: float | timedelta, name: str) -> int:
     """A duration, rounded up."""
     return -(-microseconds(value, name) // 1000)
+
+
+def as_bytes(text: bytes | str, name: str) -> bytes:
+    """The bytes that a key, prefix or tag stands for."""
+    if isinstance(text, str):
+        return as_utf8(text, name)
+    if not isinstance(text, bytes):
+        raise InvalidTypeError(name, "bytes or str", type(text))
+    return text

@@ -6,6 +6,7 @@ import asyncio
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from striate._native.streamentry import StreamEntry, StreamId
@@ -116,7 +117,7 @@ class AsyncStream(Generic[V]):
         entries = self._own._read(after, None, False, most, True)
         if entries or timeout == 0:
             return entries
-        await self._arrival(lambda: self._own._next(after), timeout)
+        await self._arrival(partial(self._own._next, after), timeout)
         return self._own._read(after, None, False, most, True)
 
     async def follow(self, after: Id | None = None, *, timeout: float | None = None) -> AsyncIterator[StreamEntry]:
@@ -130,7 +131,7 @@ class AsyncStream(Generic[V]):
                 yield entry
             if entries:
                 last = entries[-1].id
-            elif not await self._arrival(lambda last=last: self._own._next(last), timeout):  # type: ignore[misc]
+            elif not await self._arrival(partial(self._own._next, last), timeout):
                 return
 
     async def _arrival(self, state: Callable[[], int], timeout: float | None) -> bool:
@@ -202,7 +203,7 @@ class AsyncGroup(Generic[V]):
             if entries or timeout == 0:
                 return entries
             left = None if deadline is None else max(deadline - clock(), 0)
-            if not await self._stream._arrival(lambda: self._stream._own._next(0, self._own._name), left):
+            if not await self._stream._arrival(partial(self._stream._own._next, 0, self._own._name), left):
                 return []
 
     def read_again(self, consumer: str, start: Id | None = None, *, count: int | None = 100) -> list[StreamEntry]:

@@ -6,7 +6,7 @@ live here: memoizing (memoize.py) and the telling of changes (events.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
@@ -14,9 +14,9 @@ from striate._native import scan
 from striate._native.cache import CacheCore
 from striate._native.table import StripedTable
 from striate.errors import InvalidArgumentError, InvalidTypeError
-from striate.storage.arguments import integer
-from striate.storage.cache_views import CacheItems, CacheValues, as_bytes
+from striate.storage.arguments import as_bytes, integer
 from striate.storage.codecs import Codec, make_codec
+from striate.storage.mapping_views import ScannedItems, ScannedValues
 from striate.types import CacheStats
 
 V = TypeVar("V")
@@ -330,11 +330,11 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def items(self) -> ItemsView[_Key, V]:
         """Keys and values; walking them is no access, and tolerates writes as :meth:`scan` does."""
-        return CacheItems(self)
+        return ScannedItems(self)
 
     def values(self) -> ValuesView[V]:
         """The values, as :meth:`items`."""
-        return CacheValues(self)
+        return ScannedValues(self)
 
     # ---------------------------------------------------------------- a storage
 
@@ -378,7 +378,7 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
     def _disown_runs(self, prefix: bytes = b"", tag: bytes | None = None) -> None:
         # Before anything is dropped: so what a memoized function stores too late is dropped as well.
         if self.striped.memos is not None:
-            from striate.storage.memoize import disown_runs
+            from striate.storage.memo_registry import disown_runs
 
             disown_runs(self, prefix, tag)
 
@@ -409,8 +409,6 @@ class Cache(_Base[V], MutableMapping[_Key, V]):
 
     def update(self, other: Any = (), /, **more: V) -> None:
         """Store the items of a mapping, or pairs, and those given by name."""
-        if not isinstance(other, Mapping) and hasattr(other, "keys"):
-            other = [(key, other[key]) for key in other.keys()]  # noqa: SIM118  (it may have nothing but these)
         self.set_many(other)
         if more:
             self.set_many(more)

@@ -33,13 +33,17 @@ class Caches:
 
     def open(self, database: Database, name: str, codec: Any, type: Any, options: dict[str, Any]) -> Cache[Any]:
         """The cache of a name, made if it is not there; ``options`` are those of :class:`~striate.Cache`."""
-        made: Cache[Any] = Cache(**options, codec=codec, type=type)  # refuses what is wrong before it is stored
+        made: Cache[Any] | None = None
+        if name not in self._opened:
+            made = Cache(**options, codec=codec, type=type)  # refuses what is wrong before it is stored
         stored = {**options, "codec": codec_name(codec)}
         for option in ("ttl", "idle"):
             stored[option] = _seconds(stored[option])
         with database._catalog.lock:
             database._catalog.enter(name, "cache", stored)
-            opened = self._opened.setdefault(name, _Opened(made, type))
+            opened = self._opened.get(name)
+            if opened is None:  # it may have been dropped since the look
+                opened = self._opened[name] = _Opened(made or Cache(**options, codec=codec, type=type), type)
         if opened.type != type:
             raise OptionMismatchError(database.path, f"type of {name!r}", opened.type, type)
         return opened.cache

@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from striate._native.durablebulk import DurableTable
-from striate._native.inputs import as_utf8
+from striate._native.inputs import as_pairs
 from striate._native.partition import View
-from striate.errors import InvalidArgumentError, InvalidTypeError
-from striate.storage.arguments import any_integer
+from striate.errors import InvalidArgumentError
+from striate.storage.arguments import any_integer, as_bytes
 from striate.storage.codecs import Codec
+from striate.storage.mapping_views import ScannedItems, ScannedValues
 
 if TYPE_CHECKING:
     _Base = DurableTable
@@ -35,15 +36,6 @@ _MISSING: Any = object()
 _NOTHING: Any = b""
 
 
-def prefix_bytes(prefix: _Key) -> bytes:
-    """The prefix of a scan."""
-    if isinstance(prefix, str):
-        return as_utf8(prefix, "prefix")
-    if not isinstance(prefix, (bytes, bytearray, memoryview)):
-        raise InvalidTypeError("prefix", "bytes or str", type(prefix))
-    return bytes(prefix)
-
-
 def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Iterator[bytes]:
     """Each key of a table once, if it stays there meanwhile; in no order."""
     met = set()
@@ -60,27 +52,6 @@ def walk(table: DurableTable[Any], prefix: bytes, latest: bool = False) -> Itera
                 yield key
         if not cursor:
             return
-
-
-class TableItems(ItemsView[Any, Any]):
-    """Keys and values of a table."""
-
-    _mapping: Table[Any]
-
-    def __iter__(self) -> Iterator[tuple[bytes, Any]]:
-        return self._mapping.scan()
-
-
-class TableValues(ValuesView[Any]):
-    """The values of a table."""
-
-    _mapping: Table[Any]
-
-    def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping.scan())
-
-    def __contains__(self, value: object) -> bool:
-        return any(value == other for other in self)
 
 
 class Table(_Base[V], MutableMapping[_Key, V]):
@@ -114,32 +85,33 @@ class Table(_Base[V], MutableMapping[_Key, V]):
 
         A key that is there all the time is met exactly once; one that comes or goes meanwhile, once or not at all.
         """
-        for key in walk(self, prefix_bytes(prefix)):
+        for key in walk(self, as_bytes(prefix, "prefix")):
             if key in self:
                 yield key
 
     def scan(self, prefix: _Key = b"") -> Iterator[tuple[bytes, V]]:
         """Keys that begin with a prefix and their values; as :meth:`scan_keys`."""
-        for key in walk(self, prefix_bytes(prefix)):
+        for key in walk(self, as_bytes(prefix, "prefix")):
             value = self.get(key, _MISSING)
             if value is not _MISSING:
                 yield key, value
+
+    def _scan_items(self) -> Iterator[tuple[bytes, V]]:
+        return self.scan()
 
     # ------------------------------------------------------------ mapping
 
     def items(self) -> ItemsView[_Key, V]:
         """Its keys and values; iteration as :meth:`scan`."""
-        return TableItems(self)
+        return ScannedItems(self)
 
     def values(self) -> ValuesView[V]:
         """Its values; iteration as :meth:`scan`."""
-        return TableValues(self)
+        return ScannedValues(self)
 
     def update(self, other: Any = (), /, **items: V) -> None:
         """Store many values as one transaction; as :meth:`set_many`."""
-        pairs = dict(other.items() if hasattr(other, "items") else other)
-        pairs.update(items)
-        self.set_many(pairs)
+        self.set_many([*as_pairs(other), *items.items()])
 
     @overload
     def pop(self, key: _Key, /) -> V: ...

@@ -16,11 +16,11 @@ from striate._native.commit import Commit
 from striate._native.inputs import as_list, as_pairs, as_utf8
 from striate._native.partition import Partition
 from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
-from striate.storage.arguments import any_integer
+from striate.storage.arguments import any_integer, as_bytes
 from striate.storage.groups import Group
 from striate.storage.stream import Stream
 from striate.storage.stream_transaction import StreamsSeen, TransactionGroup, TransactionStream
-from striate.storage.table import Table, prefix_bytes, walk
+from striate.storage.table import Table, walk
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -134,7 +134,7 @@ class TransactionTable(Generic[V]):
     def scan(self, prefix: _Key = b"") -> Iterator[tuple[bytes, V]]:
         """Keys that begin with a prefix and their values. Any change of the table by others until the commit is then a
         conflict: also keys that are not there have been read."""
-        start = prefix_bytes(prefix)
+        start = as_bytes(prefix, "prefix")
         self._transaction._check_open()
         if self._seen.changes is None:
             self._seen.changes = self._table._changes
