@@ -1,0 +1,79 @@
+"""What commands ask of the world outside: time, chance, later calls, the other connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from striate.protocol.replies import Reply
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """It is not to come."""
+        ...
+
+
+class Effects(Protocol):
+    """Given to the server by whoever runs it: the network layer, or a test."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, by the database's clock."""
+        ...
+
+    def random_below(self, bound: int) -> int:
+        """A number from 0 to ``bound`` - 1."""
+        ...
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call once, later, from the same thread."""
+        ...
+
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Call when what is written so far is on disk: at once where nothing is on its way."""
+        ...
+
+    def shut_down(self) -> None:
+        """Stop serving, after the reply under way."""
+        ...
+
+
+class Line(Protocol):
+    """A client's connection, as commands see it."""
+
+    def push(self, reply: Reply) -> None:
+        """Send what no request asked for, behind the replies so far. Never blocks; a reader too slow is dropped."""
+        ...
+
+    def reply(self, reply: Reply) -> None:
+        """Answer the command that returned :data:`striate.commands.registry.LATER`; the next one is taken then."""
+        ...
+
+    def close(self, after_reply: bool = False) -> None:
+        """End the connection, perhaps after the reply under way."""
+        ...
+
+    def set_protocol(self, version: int) -> None:
+        """Write replies in RESP2 or RESP3 from now on."""
+        ...
+
+    def set_plain(self, plain: bool, database: int) -> None:
+        """Whether GET and SET may be answered without asking Python: authenticated, no MULTI, nobody to be told."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """Address and port, or the path of a socket."""
+        ...
+
+    @property
+    def local(self) -> str:
+        """Ours."""
+        ...
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Bytes waiting: ``input``, ``output``; ``fd``; ``age_s``; ``idle_s``."""
+        ...

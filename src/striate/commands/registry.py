@@ -1,0 +1,84 @@
+"""The table of commands: name, arity, flags, where its keys are, and the function that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from striate.protocol.replies import Reply
+
+if TYPE_CHECKING:
+    from striate.commands.session import Session
+
+Arguments = list[bytes]
+Handler = Callable[["Session", Arguments], Reply]
+
+
+class _Later:
+    """The type of :data:`LATER`."""
+
+    def __repr__(self) -> str:
+        return "LATER"
+
+
+LATER: Final = _Later()
+"""What a handler returns when the reply comes by :meth:`striate.commands.effects.Line.reply`; until then the connection
+takes no further command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, or one subcommand of a container.
+
+    ``arity`` counts the name (and the subcommand's), below 0: at least so many. ``flags`` are Redis's words. ``keys`` is
+    (first, last, step) among all arguments with the name as 0; (0, 0, 0): none.
+    """
+
+    name: str
+    arity: int
+    flags: frozenset[str]
+    keys: tuple[int, int, int]
+    handler: Handler | None
+    summary: str = ""
+    group: str = "generic"
+    since: str = "1.0.0"
+    find_keys: Callable[[Arguments], Sequence[bytes]] | None = None
+    subcommands: dict[str, Command] = field(default_factory=dict)
+
+    def takes(self, count: int) -> bool:
+        """Whether so many arguments fit, names included."""
+        return count == self.arity if self.arity >= 0 else count >= -self.arity
+
+
+COMMANDS: Final[dict[str, Command]] = {}
+"""By name in lower case. Each file of a family fills in its own when it is imported."""
+
+
+def command(
+    name: str,
+    arity: int,
+    flags: str,
+    keys: tuple[int, int, int] = (0, 0, 0),
+    *,
+    summary: str,
+    group: str,
+    since: str = "1.0.0",
+    find_keys: Callable[[Arguments], Sequence[bytes]] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Enter a function in the table: ``@command("get", 2, "readonly fast", (1, 1, 1), ...)``; ``"client id"`` is a
+    subcommand, and its container is entered with it. The function gets the session and what stands behind the name."""
+
+    def enter(handler: Handler) -> Handler:
+        words = frozenset(flags.split())
+        container, _, subcommand = name.partition(" ")
+        entry = Command(name, arity, words, keys, handler, summary, group, since, find_keys)
+        if not subcommand:
+            COMMANDS[name] = entry
+            return handler
+        if container not in COMMANDS:
+            COMMANDS[container] = Command(container, -2, frozenset(), (0, 0, 0), None, f"{container}: see HELP", group)
+        COMMANDS[container].subcommands[subcommand] = entry
+        return handler
+
+    return enter
