@@ -1,0 +1,181 @@
+"""A database on the network for Redis clients: :class:`RespServer`.
+
+Plain connections live in one native epoll set (:mod:`striate._native.reactor`), whose descriptor the event loop waits
+for; a turn of it reads, carries out and answers for every client that is ready. What is here is the rest: listening,
+time, waits for the disk, errors that nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from striate._native.reactor import Connection, Reactor
+from striate.commands.dispatch import dispatch
+from striate.commands.registry import LATER, RETRY
+from striate.commands.session import Server, Session, Settings
+from striate.errors import DiskFullError, StriateError
+from striate.protocol.replies import Failure, Reply
+from striate.storage.async_database import AsyncDatabase
+
+_logger = logging.getLogger("striate.server")
+_BACKLOG = 4096
+
+
+class RespServer:
+    """Serves a database to Redis clients.
+
+    Args:
+        database: stays its owner's. settings: what CONFIG GET shows.
+
+    One event loop's; not thread-safe. Call :meth:`start`, at the end :meth:`stop`.
+    """
+
+    def __init__(self, database: AsyncDatabase, settings: Settings | None = None) -> None:
+        self._database = database
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._listeners: list[socket.socket] = []
+        self.server = Server(database._database, self, settings or Settings())
+        self._reactor = Reactor(
+            database._database._partition,
+            tables=[keyspace.table for keyspace in self.server.keyspaces],
+            streams=[keyspace.stream_names for keyspace in self.server.keyspaces],
+            dispatch=self._dispatch,
+            open_session=lambda connection: _admitted(Session(self.server, connection)),
+            close_session=Session.end,
+            hand_over=self._hand_over,
+            want_durable=self._want_durable,
+            wake=self._wake,
+            retry=RETRY,
+            later=LATER,
+        )
+        self._loop.add_reader(self._reactor.fileno(), self._reactor.run)
+
+    # ------------------------------------------------------------ listening
+
+    def start(self, host: str = "127.0.0.1", port: int = 7379) -> int:
+        """Listen; the port (0: any that is free).
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        self._reactor.listen(listener.fileno())
+        return int(listener.getsockname()[1])
+
+    async def serve(self) -> None:
+        """Until somebody asks to stop."""
+        await self._stopped.wait()
+
+    def stop(self) -> None:
+        """Take no more clients and end the connections. What was answered is sent."""
+        for listener in self._listeners:
+            self._reactor.stop_listening(listener.fileno())
+            listener.close()
+        self._listeners.clear()
+        for session in list(self.server.sessions.values()):
+            session.line.close()
+        self._loop.remove_reader(self._reactor.fileno())
+        self._stopped.set()
+
+    def _hand_over(self, descriptor: int, tls: bool, read: bytes) -> None:
+        # Nothing else is spoken here yet.
+        with socket.socket(fileno=descriptor) as client:
+            client.setblocking(False)
+            if not tls:
+                _send_if_possible(client, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    # ------------------------------------------------------------ commands
+
+    def _dispatch(self, session: Session, request: Any) -> Reply:
+        try:
+            if isinstance(request, Exception):
+                raise request
+            return dispatch(session, request)
+        except Failure as failure:
+            return failure
+        except DiskFullError as error:
+            return Failure(f"MISCONF the disk is full, nothing was changed: {error}")
+        except StriateError as error:
+            return Failure(f"ERR {error}")
+        except Exception:
+            # A bug must not cost the others their connections.
+            _logger.exception("a command failed")
+            return Failure("ERR internal error, see the server's log")
+
+    # ------------------------------------------------------------ effects
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return time.time_ns() // 1_000_000
+
+    def random_below(self, bound: int) -> int:
+        """A number from 0 to ``bound`` - 1."""
+        return random.randrange(bound)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call once, later."""
+        return self._loop.call_later(seconds, call)
+
+    def is_durable(self) -> bool:
+        """Whether everything written is on disk, or need not be."""
+        log = self.server.database.log
+        return self._database._syncs is None or log._durable_appends >= log._appends
+
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Call when what is written so far is on disk."""
+        settled = None if self.is_durable() else self._database._settled()
+        if settled is None:
+            call()
+            return
+        future = asyncio.ensure_future(settled)
+        future.add_done_callback(lambda done: call() if not done.cancelled() and done.exception() is None else None)
+
+    def shut_down(self) -> None:
+        """Stop, after the reply under way."""
+        self._loop.call_soon(self._stopped.set)
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._reactor.run)
+
+    def _want_durable(self) -> None:
+        settled = self._database._settled()
+        assert settled is not None, "replies are held back only where the disk is waited for"
+        asyncio.ensure_future(settled).add_done_callback(self._on_durable)
+
+    def _on_durable(self, done: asyncio.Future[None]) -> None:
+        if done.cancelled():
+            return
+        if (error := done.exception()) is None:
+            self._reactor.released()
+            return
+        # What the disk has is unknown: nobody gets an answer that says otherwise.
+        _logger.critical("the disk failed, all clients are let go: %s", error)
+        for session in list(self.server.sessions.values()):
+            session.line.close()
+        self.shut_down()
+
+
+def _admitted(session: Session) -> Session:
+    session.line.set_trusted(session.authenticated)
+    session.line.set_plain(session.authenticated, session.database)
+    return session
+
+
+def _send_if_possible(client: socket.socket, data: bytes) -> None:
+    try:
+        client.send(data)
+    except OSError:
+        _logger.debug("a client went before it was refused")
+
+
+__all__ = ["Connection", "RespServer"]
