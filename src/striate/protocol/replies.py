@@ -33,7 +33,7 @@ class Simple(bytes):
     __slots__ = ()
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818
     """An error: a code in capitals and a sentence, as Redis words it. Raised by commands, or an element of a reply."""
 
     def __init__(self, text: str) -> None:
