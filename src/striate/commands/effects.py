@@ -23,12 +23,20 @@ class Effects(Protocol):
         """Milliseconds since the epoch, by the database's clock."""
         ...
 
+    def monotonic_us(self) -> int:
+        """Microseconds from some moment on, for how long things take."""
+        ...
+
     def random_below(self, bound: int) -> int:
         """A number from 0 to ``bound`` - 1."""
         ...
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once, later, from the same thread."""
+        ...
+
+    def is_durable(self) -> bool:
+        """Whether what is written so far is on disk; always, where nothing waits for the disk."""
         ...
 
     def when_durable(self, call: Callable[[], None]) -> None:

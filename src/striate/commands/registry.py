@@ -15,24 +15,33 @@ Arguments = list[bytes]
 Handler = Callable[["Session", Arguments], Reply]
 
 
-class _Later:
-    """The type of :data:`LATER`."""
+class _NoReply:
+    """The type of what a handler returns in place of a reply."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __repr__(self) -> str:
-        return "LATER"
+        return self._name
 
 
-LATER: Final = _Later()
+LATER: Final = _NoReply("LATER")
 """What a handler returns when the reply comes by :meth:`striate.commands.effects.Line.reply`; until then the connection
 takes no further command."""
+RETRY: Final = _NoReply("RETRY")
+"""What a handler returns when it reads what only durable state shows and some of it is on its way to the disk: it is
+called again, with the same arguments, when :meth:`striate.commands.effects.Effects.is_durable`."""
+SILENCE: Final = _NoReply("SILENCE")
+"""What a handler returns that answers nothing (CLIENT REPLY OFF), or all of it by
+:meth:`striate.commands.effects.Line.push`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command, or one subcommand of a container.
 
-    ``arity`` counts the name (and the subcommand's), below 0: at least so many. ``flags`` are Redis's words. ``keys`` is
-    (first, last, step) among all arguments with the name as 0; (0, 0, 0): none.
+    ``arity`` counts the name (and the subcommand's), below 0: at least so many. ``flags`` are Redis's words. ``keys``
+    is (first, last, step) among all arguments with the name as 0; (0, 0, 0): none.
     """
 
     name: str
@@ -45,6 +54,11 @@ class Command:
     since: str = "1.0.0"
     find_keys: Callable[[Arguments], Sequence[bytes]] | None = None
     subcommands: dict[str, Command] = field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """As errors and tools name it: ``get``, ``client|id``."""
+        return self.name.replace(" ", "|")
 
     def takes(self, count: int) -> bool:
         """Whether so many arguments fit, names included."""
@@ -77,7 +91,8 @@ def command(
             COMMANDS[name] = entry
             return handler
         if container not in COMMANDS:
-            COMMANDS[container] = Command(container, -2, frozenset(), (0, 0, 0), None, f"{container}: see HELP", group)
+            summary_of_all = f"A container for {container.upper()} commands."
+            COMMANDS[container] = Command(container, -2, frozenset(), (0, 0, 0), None, summary_of_all, group, since)
         COMMANDS[container].subcommands[subcommand] = entry
         return handler
 

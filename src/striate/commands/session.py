@@ -4,14 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from striate import Database
     from striate.commands.effects import Effects, Line
     from striate.commands.keyspace import Keyspace
+    from striate.commands.registry import Arguments, Command
+    from striate.storage.database import Database
 
 DATABASES = 16
+
+
+class Users(Protocol):
+    """Who may come in."""
+
+    def is_open(self) -> bool:
+        """Whether a new connection is the user ``default`` without a password."""
+        ...
+
+    def admits(self, name: bytes, password: bytes) -> bool:
+        """Whether that is a user and the user's password."""
+        ...
+
+
+class Everybody:
+    """:class:`Users` of a server without passwords."""
+
+    def is_open(self) -> bool:
+        """Always."""
+        return True
+
+    def admits(self, name: bytes, password: bytes) -> bool:
+        """The one user there is."""
+        return name == b"default"
+
+
+class Transaction(Protocol):
+    """What a session keeps between WATCH or MULTI and EXEC."""
+
+    open: bool
+    """Whether MULTI was called, so that commands are queued."""
+
+    def queue(self, command: Command, arguments: Arguments) -> None:
+        """Take a command to be executed at EXEC, with what its handler gets."""
+        ...
+
+    def poison(self) -> None:
+        """Let EXEC fail: a command could not be queued."""
+        ...
+
+
+class Pause(Protocol):
+    """CLIENT PAUSE while it lasts."""
+
+    def holds(self, command: Command) -> bool:
+        """Whether a command is to wait."""
+        ...
+
+    def hold(self, session: Session, request: Arguments) -> None:
+        """Dispatch the request when the pause is over, and answer it then."""
+        ...
 
 
 @dataclass(slots=True)
@@ -31,11 +83,31 @@ class Server:
         self.last_session_id = 0
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
         self.on_change: list[Callable[[int, str, bytes], None]] = []
+        # Called before a command is executed or queued, with its arguments as the handler gets them; raises Failure
+        # when the session may not call it.
+        self.may_run: list[Callable[[Session, Command, Arguments], None]] = []
+        # Called before a command is executed.
+        self.before_command: list[Callable[[Session, Command, Arguments], None]] = []
+        # Called after it, with the microseconds that it took.
+        self.after_command: list[Callable[[Session, Command, Arguments, int], None]] = []
+        self.users: Users = Everybody()
+        self.pause: Pause | None = None
+        # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
+        self.watchful: set[str] = set()
 
     def changed(self, number: int, event: str, key: bytes) -> None:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
         for listener in self.on_change:
             listener(number, event, key)
+
+    def watch_all(self, name: str, watch: bool) -> None:
+        """Let no command pass by Python, or let them pass again; ``name`` says who wants it."""
+        if watch:
+            self.watchful.add(name)
+        else:
+            self.watchful.discard(name)
+        for session in self.sessions.values():
+            session.update_plain()
 
 
 class Session:
@@ -49,19 +121,51 @@ class Session:
         self.protocol = 2
         self.name = b""
         self.user = "default"
-        self.authenticated = True
+        self.authenticated = server.users.is_open()
         self.library = self.library_version = b""
         self.closing = False
+        self.no_evict = self.no_touch = False
+        self.last_command = ""
+        # CLIENT REPLY: none at all, and none to the next command.
+        self.muted = self.skips_reply = False
+        # While it waits in a blocking command: ends the wait, as a timeout does or (true) with the error UNBLOCKED.
+        self.unblock: Callable[[bool], None] | None = None
+        # Why its commands must not pass by Python: multi, tracking, subscribed, restricted, muted.
+        self.watchful: set[str] = set()
         # Families keep their own state here, by a name of theirs: transaction, subscriptions, tracking.
-        self.transaction: Any = None
+        self.transaction: Transaction | None = None
+        # Empty or None while it subscribes to nothing.
         self.subscriptions: Any = None
         self.tracking: Any = None
         server.sessions[self.id] = self
+        self.update_plain()
 
     @property
     def keyspace(self) -> Keyspace:
         """The selected database; inside EXEC as its transaction sees it."""
         return self.server.keyspaces[self.database]
+
+    def changed(self, event: str, key: bytes) -> None:
+        """As :meth:`Server.changed` for a key of the selected database."""
+        self.server.changed(self.database, event, key)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether commands are queued for EXEC."""
+        return self.transaction is not None and self.transaction.open
+
+    def watch_all(self, name: str, watch: bool) -> None:
+        """As :meth:`Server.watch_all` for this session."""
+        if watch:
+            self.watchful.add(name)
+        else:
+            self.watchful.discard(name)
+        self.update_plain()
+
+    def update_plain(self) -> None:
+        """Tell the line whether GET and SET may pass by Python, and of which database they are."""
+        plain = self.authenticated and not self.watchful and not self.server.watchful
+        self.line.set_plain(plain, self.database)
 
     def end(self) -> None:
         """The connection is gone."""

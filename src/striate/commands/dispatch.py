@@ -1,0 +1,128 @@
+"""From a request to the reply: look the command up, check whether it may be called, call it.
+
+What may not live here: what single commands do.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from striate.commands.registry import COMMANDS, LATER, RETRY, SILENCE, Arguments, Command
+from striate.commands.session import Session
+from striate.errors import DiskFullError, StriateError
+from striate.protocol.replies import QUEUED, Failure, Reply
+
+FAMILIES: Final = ("strings",)
+"""The files of commands; importing one enters its commands in the table."""
+
+_NEVER_QUEUED: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
+_WHILE_SUBSCRIBED: Final = frozenset(
+    {"subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset"}
+)
+
+
+def load_commands() -> None:
+    """Fill the table of commands; again: nothing happens."""
+    for family in FAMILIES:
+        import_module(f"striate.commands.{family}")
+
+
+def dispatch(session: Session, request: Arguments) -> Reply:
+    """The reply to a request (its name and arguments, one element or more), or LATER, RETRY or SILENCE."""
+    skips, session.skips_reply = session.skips_reply, False
+    try:
+        command, arguments = find(request)
+        check_may_run(session, command, arguments)
+        pause = session.server.pause
+        if pause is not None and pause.holds(command):
+            session.skips_reply = skips
+            pause.hold(session, request)
+            return LATER
+        if session.in_transaction and command.name not in _NEVER_QUEUED:
+            queue(session, command, arguments)
+            reply: Reply = QUEUED
+        else:
+            reply = execute(session, command, arguments)
+    except Failure as failure:
+        if session.in_transaction and session.transaction is not None:
+            session.transaction.poison()
+        reply = failure
+    if reply is RETRY:
+        session.skips_reply = skips
+    elif (skips or session.muted) and reply is not LATER:
+        return SILENCE
+    return reply
+
+
+def find(request: Arguments) -> tuple[Command, Arguments]:
+    """The command or subcommand of a request, and what its handler gets. Failure: there is none, or not with so many
+    arguments."""
+    command = COMMANDS.get(request[0].decode("latin-1").lower())
+    behind = 1
+    if command is None:
+        raise Failure(f"ERR {_unknown(request)}")
+    if command.subcommands and len(request) > 1:
+        subcommand = command.subcommands.get(request[1].decode("latin-1").lower())
+        if subcommand is None:
+            shown = _shown(request[1])
+            raise Failure(f"ERR unknown subcommand '{shown}'. Try {command.name.upper()} HELP.")
+        command, behind = subcommand, 2
+    if not command.takes(len(request)) or command.handler is None:
+        raise Failure(f"ERR wrong number of arguments for '{command.full_name}' command")
+    return command, request[behind:]
+
+
+def _unknown(request: Arguments) -> str:
+    shown = ""
+    for argument in request[1:]:
+        if len(shown) >= 128:
+            break
+        shown += f"'{_shown(argument, 128 - len(shown))}' "
+    return f"unknown command '{_shown(request[0])}', with args beginning with: {shown}"
+
+
+def _shown(argument: bytes, most: int = 128) -> str:
+    return argument.partition(b"\0")[0][:most].decode("utf-8", "surrogateescape")
+
+
+def check_may_run(session: Session, command: Command, arguments: Arguments) -> None:
+    """Failure when a session may not call a command now."""
+    if not session.authenticated and "no_auth" not in command.flags:
+        raise Failure("NOAUTH Authentication required.")
+    if session.protocol == 2 and session.subscriptions and command.name not in _WHILE_SUBSCRIBED:
+        raise Failure(
+            f"ERR Can't execute '{command.full_name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+            "are allowed in this context"
+        )
+    for check in session.server.may_run:
+        check(session, command, arguments)
+
+
+def queue(session: Session, command: Command, arguments: Arguments) -> None:
+    """Keep a command for EXEC."""
+    if "no_multi" in command.flags:
+        raise Failure("ERR Command not allowed inside a transaction")
+    assert session.transaction is not None, "somebody has called MULTI"
+    session.transaction.queue(command, arguments)
+
+
+def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
+    """Call a command that may be called; its failure is the reply."""
+    server = session.server
+    assert command.handler is not None, "containers are refused"
+    started = server.effects.monotonic_us() if server.after_command else 0
+    try:
+        for before in server.before_command:
+            before(session, command, arguments)
+        reply = command.handler(session, arguments)
+    except Failure as failure:
+        reply = failure
+    except DiskFullError as error:
+        reply = Failure(f"MISCONF the disk is full, and nothing was written: {error}")
+    except StriateError as error:
+        reply = Failure(f"ERR {error}")
+    session.last_command = command.full_name
+    for after in server.after_command if reply is not RETRY else ():
+        after(session, command, arguments, server.effects.monotonic_us() - started)
+    return reply

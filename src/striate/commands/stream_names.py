@@ -1,0 +1,135 @@
+"""Streams as keys of one of the numbered databases: their names, and when they end.
+
+The stream of key ``K`` of database 0 is the one that an embedding program opens as ``db.stream(K)``; that of database
+``n`` has the name ``n:K``. A key of database 0 that looks like such a name has ``0:`` before it.
+
+Streams have no expiry of their own. Ends of those that clients gave one stand in the durable table ``keys:ends``; a
+stream behind its end is dropped when a command next comes upon it, and is shown to nobody until then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from striate.protocol.replies import Failure
+from striate.storage.database import Database
+from striate.storage.stream import Stream
+
+ENDS: Final = "keys:ends"
+_OF_A_DATABASE = re.compile(r"(\d|1[0-5]):")
+
+
+class StreamNames:
+    """The streams of database ``number``."""
+
+    def __init__(self, database: Database, number: int, now_ms: Callable[[], int]) -> None:
+        self._database, self._number, self._now_ms = database, number, now_ms
+        self._ends = database.table(ENDS)
+
+    def name(self, key: bytes) -> str | None:
+        """What the stream of a key is called; ``None`` for a key that no stream can have."""
+        try:
+            text = key.decode()
+        except UnicodeDecodeError:
+            return None
+        name = text if self._number == 0 and not _OF_A_DATABASE.match(text) else f"{self._number}:{text}"
+        return name if text and len(name.encode()) <= 1024 else None
+
+    def _key(self, name: str) -> bytes | None:
+        """The key of a stream of this database; ``None`` for a name of another one."""
+        database = _OF_A_DATABASE.match(name)
+        if database is None:
+            return name.encode() if self._number == 0 else None
+        key = name[database.end() :]
+        if int(database[1]) != self._number or (self._number == 0 and not _OF_A_DATABASE.match(key)):
+            return None
+        return key.encode()
+
+    def _view_number(self, name: str | None) -> int | None:
+        return None if name is None else self._database._catalog.number_of(name, "stream")
+
+    def has(self, key: bytes) -> bool:
+        """Whether there is one, and its time is not over."""
+        name = self.name(key)
+        number = self._view_number(name)
+        return name is not None and number is not None and not self._drop_ended(name, number)
+
+    def open(self, key: bytes) -> Stream[bytes] | None:
+        """The stream, if it is there."""
+        name = self.name(key)
+        return self._database.stored_stream(name) if name is not None and self.has(key) else None
+
+    def create(self, key: bytes) -> Stream[Any]:
+        """The stream, which is not there."""
+        name = self.name(key)
+        if name is None:
+            raise Failure("ERR the key of a stream must be 1 to 1021 bytes of UTF-8")
+        return self._database.stream(name)
+
+    def drop(self, key: bytes) -> bool:
+        """Remove the stream with its entries and groups; whether it was there."""
+        name = self.name(key)
+        if name is None or not self.has(key):
+            return False
+        self._drop(name)
+        return True
+
+    def _drop(self, name: str) -> None:
+        drop = getattr(self._database, "drop_stream", None)
+        if drop is None:
+            raise Failure("ERR streams cannot be removed by this version")
+        drop(name)
+        self._ends._remove_nowait(name)
+
+    # ------------------------------------------------------------ ends
+
+    def end_ms(self, key: bytes) -> int:
+        """When it ends; 0: never."""
+        name = self.name(key)
+        number = self._view_number(name)
+        return 0 if name is None or number is None else self._end(name, number)
+
+    def _end(self, name: str, number: int) -> int:
+        noted = self._ends._read_latest(name)[1]
+        if noted is None:
+            return 0
+        # The number tells a stream from another one of that name that is there no more.
+        of, _, end = noted.partition(b" ")
+        return int(end) if int(of) == number else 0
+
+    def set_end(self, key: bytes, end_ms: int) -> bool:
+        """Let it end then, 0: never; whether it is there."""
+        name = self.name(key)
+        number = self._view_number(name)
+        if name is None or number is None or self._drop_ended(name, number):
+            return False
+        if end_ms:
+            self._ends._write_nowait(name, b"%d %d" % (number, end_ms))
+        else:
+            self._ends._remove_nowait(name)
+        return True
+
+    def _drop_ended(self, name: str, number: int) -> bool:
+        end = self._end(name, number)
+        if not 0 < end <= self._now_ms():
+            return False
+        self._drop(name)
+        return True
+
+    # ------------------------------------------------------------ all of them
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All keys, in no order."""
+        for name in list(self._database.streams()):
+            key = self._key(name)
+            if key is not None and self.has(key):
+                yield key
+
+    def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
+        """``count`` keys in the order in which they were made, and the cursor for more, 0 at the end."""
+        numbered = sorted((self._view_number(self.name(key)) or 0, key) for key in self)
+        rest = [(number, key) for number, key in numbered if number >= cursor]
+        following = rest[count][0] if len(rest) > count else 0
+        return following, [key for _, key in rest[:count]]
