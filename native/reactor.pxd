@@ -26,6 +26,7 @@ cdef class Connection:
     cdef bint again                   # the request under way is to be asked again when the log is durable
     cdef bint ending                  # nothing more is read; closed once everything is sent
     cdef bint dirty                   # in the reactor's list
+    cdef bint stopped                 # requests may be in the input that were not carried out because it was blocked
     cdef uint32_t interest            # of epoll
     cdef uint64_t hold                # appends of the log that must be durable before anything is sent
     cdef double since, active         # monotonic seconds: connected; the last request
@@ -54,7 +55,7 @@ cdef class Reactor:
     cdef readonly dict connections    # by descriptor
     cdef int epoll
     cdef object dispatch, open_session, close_session, hand_over, want_durable, wake
-    cdef object retry, later          # what dispatch returns where it does not answer at once
+    cdef object retry, later, silence # what dispatch returns where it does not answer at once, or at all
     cdef list tables, streams         # for each database: its table, and the names of its streams
     cdef list dirty, closed
     cdef list listeners               # those that are put aside while descriptors are short

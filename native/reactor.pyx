@@ -206,6 +206,7 @@ cdef class Connection:
             striate_request_reset(&self.request)
         if self.descriptor < 0:
             return 0
+        self.stopped = taken < size and self.blocked()
         if not own:
             if size > taken and striate_buffer_put(&self.input, bytes + taken, size - taken) != 0:
                 return self.shut()
@@ -232,6 +233,8 @@ cdef class Connection:
 
     cdef int ask(self, list request) except -1:
         cdef object reply = self.reactor.dispatch(self.session, request)
+        if reply is self.reactor.silence:
+            return 0
         if reply is self.reactor.later:
             self.later = True
         elif reply is self.reactor.retry:
@@ -293,6 +296,9 @@ cdef class Connection:
                 striate_buffer_free(&self.output)
             if self.ending:
                 return self.shut()
+        if self.stopped and not self.paused():
+            # Nothing more need come for them to be carried out, so nothing else would tell of them.
+            self.touch()
         return self.set_interest()
 
     cdef int touch(self) except -1:
@@ -396,11 +402,11 @@ cdef class Reactor:
     """
 
     def __cinit__(self, Partition partition not None, *, list tables not None, list streams not None, dispatch,
-                  open_session, close_session, hand_over, want_durable, wake, retry, later):
+                  open_session, close_session, hand_over, want_durable, wake, retry, later, silence):
         self.partition, self.tables, self.streams = partition, tables, streams
         self.dispatch, self.open_session, self.close_session = dispatch, open_session, close_session
         self.hand_over, self.want_durable, self.wake = hand_over, want_durable, wake
-        self.retry, self.later = retry, later
+        self.retry, self.later, self.silence = retry, later, silence
         self.connections, self.dirty, self.closed, self.listeners = {}, [], [], []
         self.plain = True
         self.limits.arguments, self.limits.inline_names = 1 << 20, STRIATE_INLINE_PING
@@ -574,7 +580,7 @@ cdef class Reactor:
                 if connection.descriptor < 0:
                     continue
                 connection.flush()
-                if connection.input.size and not connection.paused():
+                if connection.stopped and not connection.paused():
                     connection.take(connection.input.bytes, connection.input.size, True)
                     connection.flush()
         return 0

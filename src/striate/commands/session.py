@@ -165,6 +165,7 @@ class Session:
     def update_plain(self) -> None:
         """Tell the line whether GET and SET may pass by Python, and of which database they are."""
         plain = self.authenticated and not self.watchful and not self.server.watchful
+        self.line.set_trusted(self.authenticated)
         self.line.set_plain(plain, self.database)
 
     def end(self) -> None:

@@ -13,12 +13,14 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from striate._native.reactor import Connection, Reactor
-from striate.commands.dispatch import dispatch
-from striate.commands.registry import LATER, RETRY
-from striate.commands.session import Server, Session, Settings
+from striate.commands.dispatch import dispatch, load_commands
+from striate.commands.keyspace import Keyspace
+from striate.commands.registry import LATER, RETRY, SILENCE
+from striate.commands.session import DATABASES, Server, Session, Settings
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import Failure, Reply
 from striate.storage.async_database import AsyncDatabase
@@ -37,23 +39,26 @@ class RespServer:
     """
 
     def __init__(self, database: AsyncDatabase, settings: Settings | None = None) -> None:
+        load_commands()
         self._database = database
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._listeners: list[socket.socket] = []
-        self.server = Server(database._database, self, settings or Settings())
+        keyspaces = [Keyspace(database._database, number, self.now_ms) for number in range(DATABASES)]
+        self.server = Server(database._database, self, settings or Settings(), keyspaces)
         self._reactor = Reactor(
             database._database._partition,
-            tables=[keyspace.table for keyspace in self.server.keyspaces],
-            streams=[keyspace.stream_names for keyspace in self.server.keyspaces],
+            tables=[keyspace._table for keyspace in keyspaces],
+            streams=[set() for _ in keyspaces],
             dispatch=self._dispatch,
-            open_session=lambda connection: _admitted(Session(self.server, connection)),
+            open_session=partial(Session, self.server),
             close_session=Session.end,
             hand_over=self._hand_over,
             want_durable=self._want_durable,
             wake=self._wake,
             retry=RETRY,
             later=LATER,
+            silence=SILENCE,
         )
         self._loop.add_reader(self._reactor.fileno(), self._reactor.run)
 
@@ -122,6 +127,10 @@ class RespServer:
         """A number from 0 to ``bound`` - 1."""
         return random.randrange(bound)
 
+    def monotonic_us(self) -> int:
+        """Microseconds from some moment on."""
+        return time.monotonic_ns() // 1000
+
     def call_later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call once, later."""
         return self._loop.call_later(seconds, call)
@@ -163,12 +172,6 @@ class RespServer:
         for session in list(self.server.sessions.values()):
             session.line.close()
         self.shut_down()
-
-
-def _admitted(session: Session) -> Session:
-    session.line.set_trusted(session.authenticated)
-    session.line.set_plain(session.authenticated, session.database)
-    return session
 
 
 def _send_if_possible(client: socket.socket, data: bytes) -> None:
