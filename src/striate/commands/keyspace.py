@@ -163,6 +163,44 @@ class Keyspace:
             if self._table._write_nowait(key, value, min(end_ms, LATEST_END), MUST_EQUAL, version) > 0:
                 return True
 
+    def transfer(self, key: bytes, target: Keyspace, name: bytes, *, keep: bool) -> bool:
+        """Give a string and its end to ``name`` of this or another database as well, or (not ``keep``) instead; as one
+        change. Whether it was there."""
+        while True:
+            kind = self.kind(key)
+            if kind == "stream":
+                raise Failure("ERR a stream cannot be copied, renamed or moved")
+            version, value, end = self._table._read_latest(key)
+            if value is None:
+                return False
+            commit = Commit(self._table._partition, 2)
+            commit.add(target._table, name, value, end, MUST_NOTHING, 0)
+            if keep:
+                commit.check(self._table, key, version)
+            else:
+                commit.add(self._table, key, None, 0, MUST_EQUAL, version)
+            if commit.run() is None:
+                target._streams.drop(name)
+                return True
+
+    def swap(self, other: Keyspace) -> None:
+        """Exchange all keys with another database as one change. Failure: one of them has streams."""
+        if any(True for one in (self, other) for _ in one._streams):
+            raise Failure("ERR databases with streams cannot be swapped")
+        while True:
+            here, there = (list(walk(one._table, b"", True)) for one in (self, other))
+            commit = Commit(self._table._partition, 2 * (len(here) + len(there)))
+            commit.watch(self._table, self._table._changes)
+            commit.watch(other._table, other._table._changes)
+            for source, target, keys in ((self, other, here), (other, self, there)):
+                for key in keys:
+                    _, value, end = source._table._read_latest(key)
+                    commit.add(target._table, key, value, end, MUST_NOTHING, 0)
+                    if not target._table._read_latest(key)[0]:
+                        commit.add(source._table, key, None, 0, MUST_BE_PRESENT, 0)
+            if commit.run() is None:
+                return
+
     def clear(self) -> None:
         """Remove all keys."""
         self._table._clear_nowait()

@@ -83,6 +83,8 @@ class Server:
         self.last_session_id = 0
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
         self.on_change: list[Callable[[int, str, bytes], None]] = []
+        # Called with the number of a database after all its keys were removed at once.
+        self.on_flush: list[Callable[[int], None]] = []
         # Called before a command is executed or queued, with its arguments as the handler gets them; raises Failure
         # when the session may not call it.
         self.may_run: list[Callable[[Session, Command, Arguments], None]] = []
@@ -99,6 +101,11 @@ class Server:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
         for listener in self.on_change:
             listener(number, event, key)
+
+    def flushed(self, number: int) -> None:
+        """All keys of a database were removed by a command."""
+        for listener in self.on_flush:
+            listener(number)
 
     def watch_all(self, name: str, watch: bool) -> None:
         """Let no command pass by Python, or let them pass again; ``name`` says who wants it."""
@@ -144,6 +151,10 @@ class Session:
     def keyspace(self) -> Keyspace:
         """The selected database; inside EXEC as its transaction sees it."""
         return self.server.keyspaces[self.database]
+
+    def keyspace_of(self, number: int) -> Keyspace:
+        """Another database; inside EXEC as its transaction sees it."""
+        return self.server.keyspaces[number]
 
     def changed(self, event: str, key: bytes) -> None:
         """As :meth:`Server.changed` for a key of the selected database."""
