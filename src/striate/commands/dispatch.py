@@ -13,7 +13,18 @@ from striate.commands.session import Session
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
-FAMILIES: Final = ("strings", "string_values", "keys", "key_ends", "databases")
+FAMILIES: Final = (
+    "databases",
+    "key_ends",
+    "keys",
+    "stream_claims",
+    "stream_groups",
+    "stream_info",
+    "stream_reading",
+    "streams",
+    "string_values",
+    "strings",
+)
 """The files of commands; importing one enters its commands in the table."""
 
 _NEVER_QUEUED: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from striate.commands.effects import Effects, Line
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from striate.commands.registry import Arguments, Command
     from striate.storage.database import Database
 
+T = TypeVar("T")
 DATABASES = 16
 
 
@@ -96,9 +97,28 @@ class Server:
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
         self.watchful: set[str] = set()
+        # Called with a session whose connection is gone, or that was RESET.
+        self.on_leave: list[Callable[[Session], None]] = []
+        # Changes of a transaction that is not committed yet, while there is one.
+        self.held: list[tuple[int, str, bytes]] | None = None
+        self._parts: dict[type, Any] = {}
+
+    def part(self, kind: Callable[[Server], T]) -> T:
+        """The server's one object of a class, made when it is first asked for: who waits, who subscribes."""
+        made = self._parts.get(kind)  # type: ignore[call-overload]
+        if made is None:
+            made = self._parts[kind] = kind(self)  # type: ignore[index]
+        return made  # type: ignore[no-any-return]
+
+    def has_part(self, kind: type) -> bool:
+        """Whether anybody has asked for it."""
+        return kind in self._parts
 
     def changed(self, number: int, event: str, key: bytes) -> None:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
+        if self.held is not None:
+            self.held.append((number, event, key))
+            return
         for listener in self.on_change:
             listener(number, event, key)
 
@@ -144,13 +164,20 @@ class Session:
         # Empty or None while it subscribes to nothing.
         self.subscriptions: Any = None
         self.tracking: Any = None
+        # While EXEC runs the queue: the databases as its transaction sees them.
+        self.views: Sequence[Keyspace] | None = None
         server.sessions[self.id] = self
         self.update_plain()
 
     @property
     def keyspace(self) -> Keyspace:
         """The selected database; inside EXEC as its transaction sees it."""
-        return self.server.keyspaces[self.database]
+        return (self.server.keyspaces if self.views is None else self.views)[self.database]
+
+    @property
+    def executing(self) -> bool:
+        """Whether EXEC runs the queue: no command may wait then."""
+        return self.views is not None
 
     def keyspace_of(self, number: int) -> Keyspace:
         """Another database; inside EXEC as its transaction sees it."""
@@ -179,6 +206,12 @@ class Session:
         self.line.set_trusted(self.authenticated)
         self.line.set_plain(plain, self.database)
 
+    def leave(self) -> None:
+        """Let go of what families keep for this session: at RESET, and when it ends."""
+        for call in self.server.on_leave:
+            call(self)
+
     def end(self) -> None:
         """The connection is gone."""
+        self.leave()
         self.server.sessions.pop(self.id, None)
