@@ -1,4 +1,5 @@
-/* A load for a server that speaks RESP, cheaper than the server: `load HOST PORT CONNECTIONS PIPELINE SECONDS KEYS MODE`.
+/* A load for a server that speaks RESP, cheaper than the server:
+ * `load HOST PORT CONNECTIONS PIPELINE SECONDS KEYS MODE`.
  *
  * Each connection sends a pipeline of requests made beforehand and waits for the bytes of all replies, whose sizes are
  * known: nothing is parsed. MODE: get, set (100-byte values, keys key:000000000000 with KEYS numbers at random), ping,
@@ -53,7 +54,8 @@ static int add_request(char *place, const char *mode, int keys) {
     if (!strcmp(mode, "xadd"))
         return sprintf(place, "*5\r\n$4\r\nXADD\r\n$6\r\nevents\r\n$1\r\n*\r\n$4\r\ndata\r\n$100\r\n%s\r\n", value);
     if (!strcmp(mode, "xrange"))
-        return sprintf(place, "*6\r\n$6\r\nXRANGE\r\n$6\r\nevents\r\n$1\r\n-\r\n$1\r\n+\r\n$5\r\nCOUNT\r\n$3\r\n100\r\n");
+        return sprintf(place, "*6\r\n$6\r\nXRANGE\r\n$6\r\nevents\r\n$1\r\n-\r\n$1\r\n+\r\n"
+                              "$5\r\nCOUNT\r\n$3\r\n100\r\n");
     return sprintf(place, "*1\r\n$4\r\nPING\r\n");
 }
 

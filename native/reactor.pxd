@@ -55,7 +55,7 @@ cdef class Reactor:
     cdef readonly dict connections    # by descriptor
     cdef int epoll
     cdef object dispatch, open_session, close_session, hand_over, want_durable, wake
-    cdef object retry, later, silence # what dispatch returns where it does not answer at once, or at all
+    cdef object retry, later, silence  # what dispatch returns where it does not answer at once, or at all
     cdef list tables, streams         # for each database: its table, and the names of its streams
     cdef list dirty, closed
     cdef list listeners               # those that are put aside while descriptors are short

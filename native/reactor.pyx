@@ -8,17 +8,13 @@ What may not live here: what a command means (striate/commands), other protocols
 another one is handed over).
 """
 
-cimport cython
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
-from libc.string cimport memmove, memset
+from libc.string cimport memmove
 from posix.unistd cimport close as c_close
 
 from striate._native.durable cimport TableCore
-from striate._native.frame cimport HAS_VIEW, KIND_VALUE, frame_view, record_input
-from striate._native.inputs cimport MAX_RECORD_BYTES
-from striate._native.keyindex cimport STRIATE_MUST_NOTHING, striate_spot
-from striate._native.partition cimport VIEW_EXTENSION_BYTES
+from striate._native.plainkeys cimport TOO_LARGE, read_plain, write_plain
 from striate._native.platform cimport striate_load_u64, striate_monotonic_ns
 from striate._native.resp cimport (
     STRIATE_INLINE_ALL,
@@ -30,14 +26,37 @@ from striate._native.resp cimport (
     striate_buffer_free,
     striate_buffer_put,
     striate_buffer_reserve,
-    striate_put_bulk,
     striate_put_line,
     striate_request_free,
     striate_request_parse,
     striate_request_reset,
     write_reply,
 )
-from striate._native.table cimport STRIATE_NEVER, striate_key, striate_table_hash
+from striate._native.sockets cimport (
+    EPOLL_CLOEXEC,
+    EPOLL_CTL_ADD,
+    EPOLL_CTL_DEL,
+    EPOLL_CTL_MOD,
+    EPOLLERR,
+    EPOLLHUP,
+    EPOLLIN,
+    EPOLLOUT,
+    EPOLLRDHUP,
+    IPPROTO_TCP,
+    MSG_NOSIGNAL,
+    MSG_PEEK,
+    SOCK_CLOEXEC,
+    SOCK_NONBLOCK,
+    TCP_NODELAY,
+    accept4,
+    epoll_create1,
+    epoll_ctl,
+    epoll_event,
+    epoll_wait,
+    recv,
+    send,
+    setsockopt,
+)
 
 import os
 
@@ -45,45 +64,6 @@ from striate.errors import DiskError, StriateError
 
 cdef extern from "<strings.h>" nogil:
     int strncasecmp(const char *one, const char *other, size_t size)
-
-cdef extern from "<sys/socket.h>" nogil:
-    ssize_t recv(int descriptor, void *bytes, size_t size, int flags)
-    ssize_t send(int descriptor, const void *bytes, size_t size, int flags)
-    int accept4(int descriptor, void *address, void *size, int flags)
-    int setsockopt(int descriptor, int level, int name, const void *value, unsigned size)
-    cdef enum:
-        MSG_NOSIGNAL
-        MSG_PEEK
-        SOCK_NONBLOCK
-        SOCK_CLOEXEC
-
-cdef extern from "<netinet/in.h>" nogil:
-    cdef enum:
-        IPPROTO_TCP
-
-cdef extern from "<netinet/tcp.h>" nogil:
-    cdef enum:
-        TCP_NODELAY
-
-cdef extern from "<sys/epoll.h>" nogil:
-    ctypedef union epoll_data_t:
-        void *ptr
-    struct epoll_event:
-        uint32_t events
-        epoll_data_t data
-    int epoll_create1(int flags)
-    int epoll_ctl(int epoll, int operation, int descriptor, epoll_event *event)
-    int epoll_wait(int epoll, epoll_event *events, int most, int timeout_ms)
-    cdef enum:
-        EPOLL_CLOEXEC
-        EPOLL_CTL_ADD
-        EPOLL_CTL_MOD
-        EPOLL_CTL_DEL
-        EPOLLIN
-        EPOLLOUT
-        EPOLLERR
-        EPOLLHUP
-        EPOLLRDHUP
 
 cdef enum:
     SCRATCH_BYTES = 256 << 10
@@ -93,7 +73,6 @@ cdef enum:
     TURNS = 8
     HEAD_BYTES = 4                    # that tell the protocols apart
     TLS_HANDSHAKE = 0x16
-    KEY_LIMIT = 65535
 
 
 cdef class Connection:
@@ -626,60 +605,37 @@ cdef class Reactor:
 
     # ------------------------------------------------------------ the two commands that most requests are
 
-    @cython.final
     cdef bint get(self, Connection connection, const char *key, uint64_t size) except -1:
         # Whether it was answered.
-        cdef TableCore table
-        cdef striate_key name
-        cdef striate_spot spot
-        cdef frame_view view
-        cdef uint32_t ahead
-        cdef object own = self.tables[connection.database]
-        if own is None or size > KEY_LIMIT:
+        cdef uint64_t version
+        cdef int found
+        cdef object table = self.tables[connection.database]
+        if table is None:
             return False
-        table = own
-        name.bytes, name.size, name.space = key, <uint32_t>size, 0
-        self.partition.log.check_open()
-        name.hash = striate_table_hash(table.index.latest, key, <uint32_t>size, 0)
-        if table.find(&name, True, &spot, &view, &ahead) is None:
-            if self.streams[connection.database]:
+        found = read_plain(<TableCore>table, key, size, &connection.output, &version)
+        if found < 0:
+            if found == TOO_LARGE or self.streams[connection.database]:
                 return False
-            if striate_buffer_put(&connection.output, b"_\r\n" if connection.protocol >= 3 else b"$-1\r\n",
-                                  3 if connection.protocol >= 3 else 5) != 0:
-                raise MemoryError
-        else:
-            if striate_put_bulk(&connection.output, view.value + ahead, view.value_size - ahead) != 0:
-                raise MemoryError
-            self.hits += 1
+            write_reply(&connection.output, None, connection.protocol)
+        self.hits += found > 0
         self.gets += 1
         # An absent key may be a deletion that is on its way to the disk.
-        if self.partition.power and (spot.version == 0 or spot.version > self.partition.durable()) \
+        if self.partition.power and (version == 0 or version > self.partition.durable()) \
                 and not self.durable(self.partition.log.appends):
             connection.hold = self.partition.log.appends
         return True
 
-    @cython.final
     cdef bint set(self, Connection connection, const char *key, uint64_t key_size, const char *value,
                   uint64_t size) except -1:
-        cdef TableCore table
-        cdef striate_key name
-        cdef record_input record
-        cdef object streams
-        cdef object own = self.tables[connection.database]
-        if own is None or key_size > KEY_LIMIT or size > MAX_RECORD_BYTES:
+        # Whether it was answered.
+        cdef object table = self.tables[connection.database]
+        cdef object streams = self.streams[connection.database]
+        if table is None or streams and key[:key_size] in streams:
             return False
-        streams = self.streams[connection.database]
-        if streams and key[:key_size] in streams:
-            return False
-        table = own
-        name.bytes, name.size, name.space = key, <uint32_t>key_size, 0
-        memset(&record, 0, sizeof(record))
-        record.kind, record.flags = KIND_VALUE, HAS_VIEW
-        record.extension, record.extension_size = <const char *>table._view.extension, VIEW_EXTENSION_BYTES
-        record.value, record.value_size = value, <uint32_t>size
         try:
-            table.write_record(&name, &record, STRIATE_NEVER, STRIATE_MUST_NOTHING, 0)
-        except Exception as error:
+            if write_plain(<TableCore>table, key, key_size, value, size) == TOO_LARGE:
+                return False
+        except (StriateError, MemoryError) as error:
             connection.answer(self.dispatch(connection.session, error))
             return True
         if striate_buffer_put(&connection.output, b"+OK\r\n", 5) != 0:
