@@ -408,6 +408,19 @@ cdef class Reactor:
         """The set's own descriptor: readable when :meth:`run` has something to do."""
         return self.epoll
 
+    def drain(self):
+        """Read no more requests; connections end when all that they were answered is sent. How many are left."""
+        cdef Connection connection
+        for each in list(self.connections.values()):
+            connection = each
+            if not connection.listening:
+                connection.ending = True
+                if connection.later:      # its reply will not come
+                    connection.shut()
+                connection.touch()
+        self.run()
+        return sum(not (<Connection>each).listening for each in self.connections.values())
+
     def set_limits(self, *, uint32_t arguments, uint64_t argument_bytes, uint64_t request_bytes, bint inline):
         """What a request of an authenticated client may have, and whether lines of words are taken."""
         self.limits.arguments, self.limits.argument_bytes = arguments, argument_bytes

@@ -39,6 +39,10 @@ class Served:
     def stop(self) -> str:
         """End it as a service manager does; what it said on stderr."""
         self.process.terminate()
+        return self.ended()
+
+    def ended(self) -> str:
+        """Wait for the end that is under way; what it said on stderr."""
         errors = self.process.communicate(timeout=30)[1]
         assert self.process.returncode == 0, errors
         return errors

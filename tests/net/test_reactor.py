@@ -127,3 +127,23 @@ def test_http_is_refused_in_its_own_words(served: Served) -> None:
     with served.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answers(client, 1 << 20).startswith(b"HTTP/1.1 400")
+
+
+def test_what_was_answered_is_sent_before_the_end(served: Served) -> None:
+    """SIGTERM while a client has not read its replies."""
+    value = bytes(4 << 20)
+    with served.connect() as client:
+        client.sendall(request(b"SET", b"large", value))
+        assert answers(client, 5) == b"+OK\r\n"
+        client.sendall(request(b"GET", b"large") * 4)
+        first = answers(client, 1)
+        served.process.terminate()
+        assert len(first + answers(client, 1 << 30)) == 4 * (len(value) + 12)
+    assert served.ended() == ""
+
+
+def test_clients_that_do_not_read_do_not_stop_the_end(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(request(b"SET", b"large", bytes(20 << 20)) + request(b"GET", b"large"))
+        assert answers(client, 5) == b"+OK\r\n"
+        assert "did not read" in served.stop()

@@ -54,4 +54,4 @@ async def _serve(data: str, host: str, port: int, durability: str) -> None:
             sys.stdout.flush()
             await server.serve()
         finally:
-            server.stop()
+            await server.stop()

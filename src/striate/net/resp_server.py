@@ -42,7 +42,7 @@ class RespServer:
         load_commands()
         self._database = database
         self._loop = asyncio.get_running_loop()
-        self._stopped = asyncio.Event()
+        self._stopped, self._gone = asyncio.Event(), asyncio.Event()
         self._listeners: list[socket.socket] = []
         keyspaces = [Keyspace(database._database, number, self.now_ms) for number in range(DATABASES)]
         self.server = Server(database._database, self, settings or Settings(), keyspaces)
@@ -52,7 +52,7 @@ class RespServer:
             streams=[set() for _ in keyspaces],
             dispatch=self._dispatch,
             open_session=partial(Session, self.server),
-            close_session=Session.end,
+            close_session=self._end,
             hand_over=self._hand_over,
             want_durable=self._want_durable,
             wake=self._wake,
@@ -81,16 +81,30 @@ class RespServer:
         """Until somebody asks to stop."""
         await self._stopped.wait()
 
-    def stop(self) -> None:
-        """Take no more clients and end the connections. What was answered is sent."""
+    async def stop(self, seconds: float = 5.0) -> None:
+        """Take no more clients and requests, send what was answered, end the connections.
+
+        Args:
+            seconds: how long clients may take to read what is theirs; then it is dropped.
+        """
         for listener in self._listeners:
             self._reactor.stop_listening(listener.fileno())
             listener.close()
         self._listeners.clear()
+        if self._reactor.drain():
+            try:
+                await asyncio.wait_for(self._gone.wait(), seconds)
+            except TimeoutError:
+                _logger.warning("%d clients did not read their replies", len(self.server.sessions))
         for session in list(self.server.sessions.values()):
             session.line.close()
         self._loop.remove_reader(self._reactor.fileno())
         self._stopped.set()
+
+    def _end(self, session: Session) -> None:
+        session.end()
+        if not self.server.sessions and not self._listeners:
+            self._gone.set()
 
     def _hand_over(self, descriptor: int, tls: bool, read: bytes) -> None:
         # Nothing else is spoken here yet.
