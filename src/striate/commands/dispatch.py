@@ -13,7 +13,7 @@ from striate.commands.session import Session
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
-FAMILIES: Final = ("strings", "string_values", "keys", "key_ends", "databases")
+FAMILIES: Final = ("strings", "string_values", "keys", "key_ends", "databases", "connection", "client")
 """The files of commands; importing one enters its commands in the table."""
 
 _NEVER_QUEUED: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
@@ -50,9 +50,10 @@ def dispatch(session: Session, request: Arguments) -> Reply:
         reply = failure
     if reply is RETRY:
         session.skips_reply = skips
-    elif (skips or session.muted) and reply is not LATER:
-        return SILENCE
-    return reply
+        return reply
+    if skips:
+        session.watch_all("muted", session.muted)
+    return SILENCE if (skips or session.muted) and reply is not LATER else reply
 
 
 def find(request: Arguments) -> tuple[Command, Arguments]:

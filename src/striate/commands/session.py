@@ -92,6 +92,9 @@ class Server:
         self.before_command: list[Callable[[Session, Command, Arguments], None]] = []
         # Called after it, with the microseconds that it took.
         self.after_command: list[Callable[[Session, Command, Arguments, int], None]] = []
+        # Called with a session that becomes as new (RESET), and with one that is gone.
+        self.on_reset: list[Callable[[Session], None]] = []
+        self.on_end: list[Callable[[Session], None]] = []
         self.users: Users = Everybody()
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
@@ -179,5 +182,7 @@ class Session:
         self.line.set_plain(plain, self.database)
 
     def end(self) -> None:
-        """The connection is gone."""
-        self.server.sessions.pop(self.id, None)
+        """The connection is gone; again: nothing happens."""
+        if self.server.sessions.pop(self.id, None) is not None:
+            for listener in self.server.on_end:
+                listener(self)
