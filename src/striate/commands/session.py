@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from striate.commands.statistics import Statistics
+
 if TYPE_CHECKING:
     from striate.commands.effects import Effects, Line
     from striate.commands.keyspace import Keyspace
@@ -71,6 +73,7 @@ class Settings:
     """What CONFIG GET shows and the server keeps to."""
 
     compatible_version: str = "7.2.4"
+    version: str = "0"
     values: dict[str, str] = field(default_factory=dict)
 
 
@@ -81,6 +84,9 @@ class Server:
         self.database, self.effects, self.settings, self.keyspaces = database, effects, settings, keyspaces
         self.sessions: dict[int, Session] = {}
         self.last_session_id = 0
+        self.statistics = Statistics()
+        # Called with the names of settings that CONFIG SET has changed.
+        self.on_settings: list[Callable[[set[str]], None]] = []
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
         self.on_change: list[Callable[[int, str, bytes], None]] = []
         # Called with the number of a database after all its keys were removed at once.
@@ -104,6 +110,12 @@ class Server:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
         for listener in self.on_change:
             listener(number, event, key)
+
+    def change_settings(self, changes: dict[str, str]) -> None:
+        """Settings are other ones now; they have been checked."""
+        self.settings.values.update(changes)
+        for listener in self.on_settings:
+            listener(set(changes))
 
     def flushed(self, number: int) -> None:
         """All keys of a database were removed by a command."""
