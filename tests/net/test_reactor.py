@@ -145,5 +145,5 @@ def test_what_was_answered_is_sent_before_the_end(served: Served) -> None:
 def test_clients_that_do_not_read_do_not_stop_the_end(served: Served) -> None:
     with served.connect() as client:
         client.sendall(request(b"SET", b"large", bytes(20 << 20)) + request(b"GET", b"large"))
-        assert answers(client, 5) == b"+OK\r\n"
+        assert answers(client, 5).startswith(b"+OK\r\n")
         assert "did not read" in served.stop()

@@ -32,6 +32,7 @@ class FakeEffects:
         self.waiting: list[Callable[[], None]] = []
         self.timers: list[FakeTimer] = []
         self.stopped = False
+        self.saving: Callable[[str | None], None] | None = None
 
     def now_ms(self) -> int:
         return self.time_ms
@@ -60,6 +61,12 @@ class FakeEffects:
         waiting, self.waiting = self.waiting, []
         for call in waiting:
             call()
+
+    def save(self, done: Callable[[str | None], None]) -> None:
+        self.saving = done
+
+    def process_figures(self) -> dict[str, int | float]:
+        return {"pid": 7, "port": 7379, "uptime_s": 90_000, "memory_bytes": 2_621_440, "requests": 12}
 
     def shut_down(self) -> None:
         self.stopped = True

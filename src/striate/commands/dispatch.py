@@ -10,13 +10,21 @@ from typing import Final
 
 from striate.commands.registry import COMMANDS, LATER, RETRY, SILENCE, Arguments, Command
 from striate.commands.session import Session
+from striate.commands.slowlog import note_if_slow
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
 FAMILIES: Final = (
+    "client",
+    "config_commands",
+    "connection",
     "databases",
+    "introspection",
     "key_ends",
     "keys",
+    "saving",
+    "server_info",
+    "slowlog",
     "stream_claims",
     "stream_groups",
     "stream_info",
@@ -58,12 +66,14 @@ def dispatch(session: Session, request: Arguments) -> Reply:
     except Failure as failure:
         if session.in_transaction and session.transaction is not None:
             session.transaction.poison()
+        session.server.statistics.note_error(failure.line)
         reply = failure
     if reply is RETRY:
         session.skips_reply = skips
-    elif (skips or session.muted) and reply is not LATER:
-        return SILENCE
-    return reply
+        return reply
+    if skips:
+        session.watch_all("muted", session.muted)
+    return SILENCE if (skips or session.muted) and reply is not LATER else reply
 
 
 def find(request: Arguments) -> tuple[Command, Arguments]:
@@ -122,7 +132,7 @@ def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
     """Call a command that may be called; its failure is the reply."""
     server = session.server
     assert command.handler is not None, "containers are refused"
-    started = server.effects.monotonic_us() if server.after_command else 0
+    started = server.effects.monotonic_us()
     try:
         for before in server.before_command:
             before(session, command, arguments)
@@ -134,6 +144,13 @@ def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
     except StriateError as error:
         reply = Failure(f"ERR {error}")
     session.last_command = command.full_name
-    for after in server.after_command if reply is not RETRY else ():
-        after(session, command, arguments, server.effects.monotonic_us() - started)
+    if reply is RETRY:
+        return reply
+    if isinstance(reply, Failure):
+        server.statistics.note_error(reply.line)
+    took_us = server.effects.monotonic_us() - started
+    server.statistics.note(session.last_command, took_us)
+    note_if_slow(session, command, arguments, took_us)
+    for after in server.after_command:
+        after(session, command, arguments, took_us)
     return reply

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from striate.protocol.replies import Reply
@@ -43,6 +43,17 @@ class Effects(Protocol):
         """Call when what is written so far is on disk: at once where nothing is on its way."""
         ...
 
+    def save(self, done: Callable[[str | None], None]) -> None:
+        """Copy the database to where the server was told to keep snapshots, without stopping the loop; then call with
+        why it failed, or ``None``."""
+        ...
+
+    def process_figures(self) -> Mapping[str, int | float]:
+        """What the process knows of itself, each figure if it is known: ``pid``, ``port``, ``uptime_s``,
+        ``memory_bytes`` and ``peak_bytes`` (resident), ``machine_bytes``, ``user_s`` and ``system_s`` of the processor,
+        ``connections`` and ``requests`` so far, ``input_bytes``, ``output_bytes``, ``rejected_connections``."""
+        ...
+
     def shut_down(self) -> None:
         """Stop serving, after the reply under way."""
         ...
@@ -56,7 +67,10 @@ class Line(Protocol):
         ...
 
     def reply(self, reply: Reply) -> None:
-        """Answer the command that returned :data:`striate.commands.registry.LATER`; the next one is taken then."""
+        """Answer the command that returned :data:`striate.commands.registry.LATER`; the next one is taken then.
+
+        :data:`striate.commands.registry.SILENCE`: nothing is sent, but the next one is taken.
+        """
         ...
 
     def close(self, after_reply: bool = False) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from striate.commands.statistics import Statistics
+
 if TYPE_CHECKING:
     from striate.commands.effects import Effects, Line
     from striate.commands.keyspace import Keyspace
@@ -72,6 +74,7 @@ class Settings:
     """What CONFIG GET shows and the server keeps to."""
 
     compatible_version: str = "7.2.4"
+    version: str = "0"
     values: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +85,9 @@ class Server:
         self.database, self.effects, self.settings, self.keyspaces = database, effects, settings, keyspaces
         self.sessions: dict[int, Session] = {}
         self.last_session_id = 0
+        self.statistics = Statistics()
+        # Called with the names of settings that CONFIG SET has changed.
+        self.on_settings: list[Callable[[set[str]], None]] = []
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
         self.on_change: list[Callable[[int, str, bytes], None]] = []
         # Called with the number of a database after all its keys were removed at once.
@@ -93,6 +99,9 @@ class Server:
         self.before_command: list[Callable[[Session, Command, Arguments], None]] = []
         # Called after it, with the microseconds that it took.
         self.after_command: list[Callable[[Session, Command, Arguments, int], None]] = []
+        # Called with a session that becomes as new (RESET), and with one that is gone.
+        self.on_reset: list[Callable[[Session], None]] = []
+        self.on_end: list[Callable[[Session], None]] = []
         self.users: Users = Everybody()
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
@@ -121,6 +130,12 @@ class Server:
             return
         for listener in self.on_change:
             listener(number, event, key)
+
+    def change_settings(self, changes: dict[str, str]) -> None:
+        """Settings are other ones now; they have been checked."""
+        self.settings.values.update(changes)
+        for listener in self.on_settings:
+            listener(set(changes))
 
     def flushed(self, number: int) -> None:
         """All keys of a database were removed by a command."""
@@ -212,6 +227,8 @@ class Session:
             call(self)
 
     def end(self) -> None:
-        """The connection is gone."""
-        self.leave()
-        self.server.sessions.pop(self.id, None)
+        """The connection is gone; again: nothing happens."""
+        if self.server.sessions.pop(self.id, None) is not None:
+            self.leave()
+            for listener in self.server.on_end:
+                listener(self)
