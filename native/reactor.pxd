@@ -64,7 +64,7 @@ cdef class Reactor:
     cdef bint running
     cdef bint waiting                 # a call of `released` is on its way
     cdef public bint plain            # no one need be told of keys that are set
-    cdef public uint64_t gets, sets, hits, received_bytes, sent_bytes, accepted, refused, dropped
+    cdef public uint64_t requests, gets, sets, hits, received_bytes, sent_bytes, accepted, refused, dropped
     cdef striate_request_limits limits, strange_limits
     cdef public uint64_t output_limit, most_connections
 

@@ -200,6 +200,7 @@ cdef class Connection:
     cdef int execute(self, char *bytes) except -1:
         cdef const striate_argument *arguments = self.request.arguments
         cdef const char *name = bytes + arguments[0].start
+        self.reactor.requests += 1
         if self.plain and self.reactor.plain and arguments[0].size == 3:
             if self.request.count == 2 and strncasecmp(name, b"GET", 3) == 0:
                 if self.reactor.get(self, bytes + arguments[1].start, arguments[1].size):
@@ -323,7 +324,8 @@ cdef class Connection:
         if self.descriptor < 0 or not self.later:
             return
         self.later = False
-        self.answer(reply)
+        if reply is not self.reactor.silence:
+            self.answer(reply)
         self.touch()
 
     def close(self, bint after_reply=False):

@@ -24,6 +24,7 @@ class Reactor:
     partition: Partition
     connections: dict[int, Connection]
     plain: bool
+    requests: int
     gets: int
     sets: int
     hits: int

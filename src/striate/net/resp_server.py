@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from striate._native.reactor import Connection, Reactor
@@ -22,6 +23,7 @@ from striate.commands.keyspace import Keyspace
 from striate.commands.registry import LATER, RETRY, SILENCE
 from striate.commands.session import DATABASES, Server, Session, Settings
 from striate.errors import DiskFullError, StriateError
+from striate.net.process_figures import process_figures
 from striate.protocol.replies import Failure, Reply
 from striate.storage.async_database import AsyncDatabase
 
@@ -33,17 +35,21 @@ class RespServer:
     """Serves a database to Redis clients.
 
     Args:
-        database: stays its owner's. settings: what CONFIG GET shows.
+        database: stays its owner's. settings: what CONFIG GET shows. snapshots: the directory for what SAVE and
+            BGSAVE copy, each into one of its own; ``None``: beside the database, its name with ``-snapshots`` behind.
 
     One event loop's; not thread-safe. Call :meth:`start`, at the end :meth:`stop`.
     """
 
-    def __init__(self, database: AsyncDatabase, settings: Settings | None = None) -> None:
+    def __init__(self, database: AsyncDatabase, settings: Settings | None = None, snapshots: str | None = None) -> None:
         load_commands()
         self._database = database
         self._loop = asyncio.get_running_loop()
         self._stopped, self._gone = asyncio.Event(), asyncio.Event()
         self._listeners: list[socket.socket] = []
+        self._port, self._started = 0, time.monotonic()
+        self._snapshots = Path(f"{database.path}-snapshots" if snapshots is None else snapshots)
+        self._saving: asyncio.Task[None] | None = None
         keyspaces = [Keyspace(database._database, number, self.now_ms) for number in range(DATABASES)]
         self.server = Server(database._database, self, settings or Settings(), keyspaces)
         self._reactor = Reactor(
@@ -75,7 +81,8 @@ class RespServer:
         listener.setblocking(False)
         self._listeners.append(listener)
         self._reactor.listen(listener.fileno())
-        return int(listener.getsockname()[1])
+        self._port = int(listener.getsockname()[1])
+        return self._port
 
     async def serve(self) -> None:
         """Until somebody asks to stop."""
@@ -162,6 +169,35 @@ class RespServer:
             return
         future = asyncio.ensure_future(settled)
         future.add_done_callback(lambda done: call() if not done.cancelled() and done.exception() is None else None)
+
+    def save(self, done: Callable[[str | None], None]) -> None:
+        """Copy the database into a new directory among the snapshots, then call with why it failed, or ``None``."""
+        path = self._snapshots / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+        async def copy() -> None:
+            self._snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._database.snapshot(path)
+
+        def copied(task: asyncio.Task[None]) -> None:
+            self._saving = None
+            failure = asyncio.CancelledError("stopped") if task.cancelled() else task.exception()
+            done(None if failure is None else str(failure))
+
+        self._saving = asyncio.ensure_future(copy())
+        self._saving.add_done_callback(copied)
+
+    def process_figures(self) -> dict[str, int | float]:
+        """Of the process and its connections."""
+        reactor = self._reactor
+        return process_figures() | {
+            "port": self._port,
+            "uptime_s": time.monotonic() - self._started,
+            "connections": reactor.accepted,
+            "requests": reactor.requests,
+            "input_bytes": reactor.received_bytes,
+            "output_bytes": reactor.sent_bytes,
+            "rejected_connections": reactor.refused,
+        }
 
     def shut_down(self) -> None:
         """Stop, after the reply under way."""
