@@ -13,7 +13,11 @@ from striate.commands.session import Session
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
-FAMILIES: Final = ("strings", "streams", "stream_reading", "stream_groups", "stream_claims", "stream_info")
+FAMILIES: Final = (
+    *("strings", "string_values", "keys", "key_ends", "databases"),
+    *("streams", "stream_reading", "stream_groups", "stream_claims", "stream_info"),
+    "transactions",
+)
 """The files of commands; importing one enters its commands in the table."""
 
 _NEVER_QUEUED: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})

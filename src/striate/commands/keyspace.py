@@ -115,7 +115,7 @@ class Keyspace:
 
     def update(self, writes: Mapping[bytes, Write], versions: Mapping[bytes, int] | None = None) -> bool:
         """Write many strings as one change, if the keys of ``versions`` have these still; whether it was made."""
-        commit = Commit(self._table._partition, len(writes) + len(versions or ()))
+        commit = self._commit(len(writes) + len(versions or ()))
         for key, version in (versions or {}).items():
             commit.check(self._table, key, version)
         for key, write in writes.items():
@@ -130,6 +130,10 @@ class Keyspace:
         for key in writes:
             self._streams.drop(key)
         return True
+
+    def _commit(self, count: int) -> Commit:
+        """A change of at most so many keys."""
+        return Commit(self._table._partition, count)
 
     def _in_time(self, write: Write) -> Write:
         return (None, 0) if 0 < write[1] <= self._now_ms() else write
@@ -162,6 +166,44 @@ class Keyspace:
                 return self._streams.set_end(key, min(end_ms, LATEST_END))
             if self._table._write_nowait(key, value, min(end_ms, LATEST_END), MUST_EQUAL, version) > 0:
                 return True
+
+    def transfer(self, key: bytes, target: Keyspace, name: bytes, *, keep: bool) -> bool:
+        """Give a string and its end to ``name`` of this or another database as well, or (not ``keep``) instead; as one
+        change. Whether it was there."""
+        while True:
+            kind = self.kind(key)
+            if kind == "stream":
+                raise Failure("ERR a stream cannot be copied, renamed or moved")
+            version, value, end = self._table._read_latest(key)
+            if value is None:
+                return False
+            commit = self._commit(2)
+            commit.add(target._table, name, value, end, MUST_NOTHING, 0)
+            if keep:
+                commit.check(self._table, key, version)
+            else:
+                commit.add(self._table, key, None, 0, MUST_EQUAL, version)
+            if commit.run() is None:
+                target._streams.drop(name)
+                return True
+
+    def swap(self, other: Keyspace) -> None:
+        """Exchange all keys with another database as one change. Failure: one of them has streams."""
+        if any(True for one in (self, other) for _ in one._streams):
+            raise Failure("ERR databases with streams cannot be swapped")
+        while True:
+            here, there = (list(walk(one._table, b"", True)) for one in (self, other))
+            commit = self._commit(2 * (len(here) + len(there)))
+            commit.watch(self._table, self._table._changes)
+            commit.watch(other._table, other._table._changes)
+            for source, target, keys in ((self, other, here), (other, self, there)):
+                for key in keys:
+                    _, value, end = source._table._read_latest(key)
+                    commit.add(target._table, key, value, end, MUST_NOTHING, 0)
+                    if not target._table._read_latest(key)[0]:
+                        commit.add(source._table, key, None, 0, MUST_BE_PRESENT, 0)
+            if commit.run() is None:
+                return
 
     def clear(self) -> None:
         """Remove all keys."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from striate.protocol.replies import Reply
+from striate.protocol.replies import Reply, Simple
 
 if TYPE_CHECKING:
     from striate.commands.session import Session
@@ -63,6 +63,19 @@ class Command:
     def takes(self, count: int) -> bool:
         """Whether so many arguments fit, names included."""
         return count == self.arity if self.arity >= 0 else count >= -self.arity
+
+
+HELP_TAIL: Final = ("HELP", "    Print this help.")
+
+
+def help_of(container: str) -> Reply:
+    """What HELP of a container answers, made of its subcommands' first lines of documentation and summaries."""
+    lines = [f"{container.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    for name, entry in sorted(COMMANDS[container].subcommands.items()):
+        if name != "help" and entry.handler is not None:
+            usage = (entry.handler.__doc__ or "").partition("\n")[0].rstrip(".")
+            lines += [usage.partition(" ")[2], f"    {entry.summary}"]
+    return [Simple(line.encode()) for line in (*lines, *HELP_TAIL)]
 
 
 COMMANDS: Final[dict[str, Command]] = {}

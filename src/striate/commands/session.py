@@ -84,6 +84,8 @@ class Server:
         self.last_session_id = 0
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
         self.on_change: list[Callable[[int, str, bytes], None]] = []
+        # Called with the number of a database after all its keys were removed at once.
+        self.on_flush: list[Callable[[int], None]] = []
         # Called before a command is executed or queued, with its arguments as the handler gets them; raises Failure
         # when the session may not call it.
         self.may_run: list[Callable[[Session, Command, Arguments], None]] = []
@@ -97,8 +99,8 @@ class Server:
         self.watchful: set[str] = set()
         # Called with a session whose connection is gone, or that was RESET.
         self.on_leave: list[Callable[[Session], None]] = []
-        # Changes of a transaction that is not committed yet, while there is one.
-        self.held: list[tuple[int, str, bytes]] | None = None
+        # What is to be told to others once the transaction that runs is committed, while there is one.
+        self.held: list[Callable[[], None]] | None = None
         self._parts: dict[type, Any] = {}
 
     def part(self, kind: Callable[[Server], T]) -> T:
@@ -115,10 +117,22 @@ class Server:
     def changed(self, number: int, event: str, key: bytes) -> None:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
         if self.held is not None:
-            self.held.append((number, event, key))
+            self.held.append(lambda: self.changed(number, event, key))
             return
         for listener in self.on_change:
             listener(number, event, key)
+
+    def when_committed(self, call: Callable[[], None]) -> None:
+        """Call now, or when the transaction that runs is committed; never, if it is not."""
+        if self.held is None:
+            call()
+        else:
+            self.held.append(call)
+
+    def flushed(self, number: int) -> None:
+        """All keys of a database were removed by a command."""
+        for listener in self.on_flush:
+            listener(number)
 
     def watch_all(self, name: str, watch: bool) -> None:
         """Let no command pass by Python, or let them pass again; ``name`` says who wants it."""
@@ -157,6 +171,8 @@ class Session:
         # Empty or None while it subscribes to nothing.
         self.subscriptions: Any = None
         self.tracking: Any = None
+        # Whether an error inside EXEC rolls all of it back; None: as the server's settings say.
+        self.strict_transactions: bool | None = None
         # While EXEC runs the queue: the databases as its transaction sees them.
         self.views: Sequence[Keyspace] | None = None
         server.sessions[self.id] = self
@@ -171,6 +187,10 @@ class Session:
     def executing(self) -> bool:
         """Whether EXEC runs the queue: no command may wait then."""
         return self.views is not None
+
+    def keyspace_of(self, number: int) -> Keyspace:
+        """Another database; inside EXEC as its transaction sees it."""
+        return self.server.keyspaces[number]
 
     def changed(self, event: str, key: bytes) -> None:
         """As :meth:`Server.changed` for a key of the selected database."""
