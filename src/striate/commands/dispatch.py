@@ -13,11 +13,7 @@ from striate.commands.session import Session
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
-FAMILIES: Final = (
-    *("strings", "string_values", "keys", "key_ends", "databases"),
-    *("streams", "stream_reading", "stream_groups", "stream_claims", "stream_info"),
-    "transactions",
-)
+FAMILIES: Final = ("strings", "string_values", "keys", "key_ends", "databases", "connection", "client")
 """The files of commands; importing one enters its commands in the table."""
 
 _NEVER_QUEUED: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
@@ -25,10 +21,13 @@ _WHILE_SUBSCRIBED: Final = frozenset(
     {"subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset"}
 )
 
+_OF_STREAMS: Final = ("streams", "stream_reading", "stream_groups", "stream_claims", "stream_info")
+_OF_CONNECTIONS: Final = ("transactions",)
+
 
 def load_commands() -> None:
     """Fill the table of commands; again: nothing happens."""
-    for family in FAMILIES:
+    for family in (*FAMILIES, *_OF_STREAMS, *_OF_CONNECTIONS):
         import_module(f"striate.commands.{family}")
 
 
@@ -54,9 +53,10 @@ def dispatch(session: Session, request: Arguments) -> Reply:
         reply = failure
     if reply is RETRY:
         session.skips_reply = skips
-    elif (skips or session.muted) and reply is not LATER:
-        return SILENCE
-    return reply
+        return reply
+    if skips:
+        session.watch_all("muted", session.muted)
+    return SILENCE if (skips or session.muted) and reply is not LATER else reply
 
 
 def find(request: Arguments) -> tuple[Command, Arguments]:

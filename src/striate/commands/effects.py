@@ -56,7 +56,10 @@ class Line(Protocol):
         ...
 
     def reply(self, reply: Reply) -> None:
-        """Answer the command that returned :data:`striate.commands.registry.LATER`; the next one is taken then."""
+        """Answer the command that returned :data:`striate.commands.registry.LATER`; the next one is taken then.
+
+        :data:`striate.commands.registry.SILENCE`: nothing is sent, but the next one is taken.
+        """
         ...
 
     def close(self, after_reply: bool = False) -> None:

@@ -93,12 +93,13 @@ class Server:
         self.before_command: list[Callable[[Session, Command, Arguments], None]] = []
         # Called after it, with the microseconds that it took.
         self.after_command: list[Callable[[Session, Command, Arguments, int], None]] = []
+        # Called with a session that becomes as new (RESET), and with one that is gone.
+        self.on_reset: list[Callable[[Session], None]] = []
+        self.on_end: list[Callable[[Session], None]] = []
         self.users: Users = Everybody()
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
         self.watchful: set[str] = set()
-        # Called with a session whose connection is gone, or that was RESET.
-        self.on_leave: list[Callable[[Session], None]] = []
         # What is to be told to others once the transaction that runs is committed, while there is one.
         self.held: list[Callable[[], None]] | None = None
         self._parts: dict[type, Any] = {}
@@ -109,10 +110,6 @@ class Server:
         if made is None:
             made = self._parts[kind] = kind(self)  # type: ignore[index]
         return made  # type: ignore[no-any-return]
-
-    def has_part(self, kind: type) -> bool:
-        """Whether anybody has asked for it."""
-        return kind in self._parts
 
     def changed(self, number: int, event: str, key: bytes) -> None:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
@@ -129,8 +126,16 @@ class Server:
         else:
             self.held.append(call)
 
+    def when_left(self, call: Callable[[Session], None]) -> None:
+        """Call with each session that is gone or becomes as new: it has to let go of what is kept for it."""
+        self.on_reset.append(call)
+        self.on_end.append(call)
+
     def flushed(self, number: int) -> None:
         """All keys of a database were removed by a command."""
+        if self.held is not None:
+            self.held.append(lambda: self.flushed(number))
+            return
         for listener in self.on_flush:
             listener(number)
 
@@ -181,7 +186,7 @@ class Session:
     @property
     def keyspace(self) -> Keyspace:
         """The selected database; inside EXEC as its transaction sees it."""
-        return (self.server.keyspaces if self.views is None else self.views)[self.database]
+        return self.keyspace_of(self.database)
 
     @property
     def executing(self) -> bool:
@@ -190,7 +195,7 @@ class Session:
 
     def keyspace_of(self, number: int) -> Keyspace:
         """Another database; inside EXEC as its transaction sees it."""
-        return self.server.keyspaces[number]
+        return (self.server.keyspaces if self.views is None else self.views)[number]
 
     def changed(self, event: str, key: bytes) -> None:
         """As :meth:`Server.changed` for a key of the selected database."""
@@ -214,12 +219,8 @@ class Session:
         plain = self.authenticated and not self.watchful and not self.server.watchful
         self.line.set_plain(plain, self.database)
 
-    def leave(self) -> None:
-        """Let go of what families keep for this session: at RESET, and when it ends."""
-        for call in self.server.on_leave:
-            call(self)
-
     def end(self) -> None:
-        """The connection is gone."""
-        self.leave()
-        self.server.sessions.pop(self.id, None)
+        """The connection is gone; again: nothing happens."""
+        if self.server.sessions.pop(self.id, None) is not None:
+            for listener in self.server.on_end:
+                listener(self)

@@ -33,27 +33,25 @@ class Queue:
     def __init__(self) -> None:
         self.open = False
         self.poisoned = False
-        self.commands: list[tuple[Command, Arguments]] = []
+        self.queued: list[tuple[Command, Arguments]] = []
         self.watched: dict[tuple[int, bytes], int] = {}
 
     def queue(self, command: Command, arguments: Arguments) -> None:
         """Take a command to be executed at EXEC, with what its handler gets."""
-        if len(self.commands) == MOST_QUEUED:
+        if len(self.queued) == MOST_QUEUED:
             raise Failure(f"ERR a transaction has at most {MOST_QUEUED} commands")
         if not self.poisoned:
-            self.commands.append((command, arguments))
+            self.queued.append((command, arguments))
 
     def poison(self) -> None:
         """Let EXEC fail: a command could not be queued."""
         self.poisoned = True
-        self.commands.clear()
+        self.queued.clear()
 
 
 def _queue_of(session: Session) -> Queue:
     if session.transaction is None:
         session.transaction = Queue()
-        if _forget not in session.server.on_leave:
-            session.server.on_leave.append(_forget)
     return cast("Queue", session.transaction)
 
 
@@ -126,7 +124,7 @@ def exec_(session: Session, arguments: Arguments) -> Reply:
     if queue.poisoned:
         _forget(session)
         raise Failure("EXECABORT Transaction discarded because of previous errors.")
-    if not session.server.effects.is_durable() and any(each.handler in READERS for each, _ in queue.commands):
+    if not session.server.effects.is_durable() and any(each.handler in READERS for each, _ in queue.queued):
         return RETRY
     _forget(session)
     for _ in range(MOST_TRIES):
@@ -148,7 +146,7 @@ def _attempt(session: Session, queue: Queue) -> Reply:
     database = session.database
     server.held, session.views = [], cast("list[Keyspace]", views)
     try:
-        replies = [execute(session, each, arguments) for each, arguments in queue.commands]
+        replies = [execute(session, each, arguments) for each, arguments in queue.queued]
         failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
         if failure is not None and _is_strict(session):
             session.database = database
