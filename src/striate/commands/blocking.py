@@ -46,7 +46,8 @@ class Blocking:
         self._changed: dict[Place, None] = {}
         self._asked = self._serving = False
         server.on_change.append(self._on_change)
-        server.on_leave.append(self.forget)
+        server.on_flush.append(self._on_flush)
+        server.when_left(self.forget)
 
     def __len__(self) -> int:
         return len(self._by_session)
@@ -90,14 +91,12 @@ class Blocking:
     # ------------------------------------------------------------ serving
 
     def _on_change(self, number: int, event: str, key: bytes) -> None:
-        if not self._by_place:
-            return
-        if event in ("flushdb", "flushall"):
-            self._changed.update(dict.fromkeys(place for place in self._by_place if place[0] == number))
-        elif (number, key) in self._by_place:
+        if (number, key) in self._by_place:
             self._changed[number, key] = None
-        else:
-            return
+            self._ask()
+
+    def _on_flush(self, number: int) -> None:
+        self._changed.update(dict.fromkeys(place for place in self._by_place if place[0] == number))
         self._ask()
 
     def _ask(self) -> None:

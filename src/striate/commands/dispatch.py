@@ -32,6 +32,7 @@ FAMILIES: Final = (
     "streams",
     "string_values",
     "strings",
+    "transactions",
 )
 """The files of commands; importing one enters its commands in the table."""
 

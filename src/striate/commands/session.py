@@ -106,10 +106,8 @@ class Server:
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
         self.watchful: set[str] = set()
-        # Called with a session whose connection is gone, or that was RESET.
-        self.on_leave: list[Callable[[Session], None]] = []
-        # Changes of a transaction that is not committed yet, while there is one.
-        self.held: list[tuple[int, str, bytes]] | None = None
+        # What is to be told to others once the transaction that runs is committed, while there is one.
+        self.held: list[Callable[[], None]] | None = None
         self._parts: dict[type, Any] = {}
 
     def part(self, kind: Callable[[Server], T]) -> T:
@@ -119,14 +117,10 @@ class Server:
             made = self._parts[kind] = kind(self)  # type: ignore[index]
         return made  # type: ignore[no-any-return]
 
-    def has_part(self, kind: type) -> bool:
-        """Whether anybody has asked for it."""
-        return kind in self._parts
-
     def changed(self, number: int, event: str, key: bytes) -> None:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
         if self.held is not None:
-            self.held.append((number, event, key))
+            self.held.append(lambda: self.changed(number, event, key))
             return
         for listener in self.on_change:
             listener(number, event, key)
@@ -137,8 +131,23 @@ class Server:
         for listener in self.on_settings:
             listener(set(changes))
 
+    def when_committed(self, call: Callable[[], None]) -> None:
+        """Call now, or when the transaction that runs is committed; never, if it is not."""
+        if self.held is None:
+            call()
+        else:
+            self.held.append(call)
+
+    def when_left(self, call: Callable[[Session], None]) -> None:
+        """Call with each session that is gone or becomes as new: it has to let go of what is kept for it."""
+        self.on_reset.append(call)
+        self.on_end.append(call)
+
     def flushed(self, number: int) -> None:
         """All keys of a database were removed by a command."""
+        if self.held is not None:
+            self.held.append(lambda: self.flushed(number))
+            return
         for listener in self.on_flush:
             listener(number)
 
@@ -179,6 +188,8 @@ class Session:
         # Empty or None while it subscribes to nothing.
         self.subscriptions: Any = None
         self.tracking: Any = None
+        # Whether an error inside EXEC rolls all of it back; None: as the server's settings say.
+        self.strict_transactions: bool | None = None
         # While EXEC runs the queue: the databases as its transaction sees them.
         self.views: Sequence[Keyspace] | None = None
         server.sessions[self.id] = self
@@ -187,7 +198,7 @@ class Session:
     @property
     def keyspace(self) -> Keyspace:
         """The selected database; inside EXEC as its transaction sees it."""
-        return (self.server.keyspaces if self.views is None else self.views)[self.database]
+        return self.keyspace_of(self.database)
 
     @property
     def executing(self) -> bool:
@@ -196,7 +207,7 @@ class Session:
 
     def keyspace_of(self, number: int) -> Keyspace:
         """Another database; inside EXEC as its transaction sees it."""
-        return self.server.keyspaces[number]
+        return (self.server.keyspaces if self.views is None else self.views)[number]
 
     def changed(self, event: str, key: bytes) -> None:
         """As :meth:`Server.changed` for a key of the selected database."""
@@ -221,14 +232,8 @@ class Session:
         self.line.set_trusted(self.authenticated)
         self.line.set_plain(plain, self.database)
 
-    def leave(self) -> None:
-        """Let go of what families keep for this session: at RESET, and when it ends."""
-        for call in self.server.on_leave:
-            call(self)
-
     def end(self) -> None:
         """The connection is gone; again: nothing happens."""
         if self.server.sessions.pop(self.id, None) is not None:
-            self.leave()
             for listener in self.server.on_end:
                 listener(self)

@@ -14,6 +14,8 @@ from striate.storage.stream import Stream
 if TYPE_CHECKING:
     from striate.commands.session import Session
 
+READERS: Final[set[Handler]] = set()
+"""Handlers of commands that read entries."""
 NO_LIMIT: Final = (1 << 63) - 1
 _CHUNK: Final = 4096
 
@@ -22,11 +24,12 @@ def reads_streams(handler: Handler) -> Handler:
     """For a command that reads entries, which are seen when they are on disk: it runs again when all is."""
 
     def run(session: Session, arguments: Arguments) -> Reply:
-        if not session.server.effects.is_durable():
-            return RETRY
+        if not session.executing and not session.server.effects.is_durable():
+            return RETRY  # EXEC has looked before
         return handler(session, arguments)
 
     run.__doc__, run.__name__ = handler.__doc__, handler.__name__
+    READERS.add(run)
     return run
 
 
