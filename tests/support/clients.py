@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -120,3 +121,19 @@ def shown(reply: Reply) -> Reply:
     if isinstance(reply, list):
         return [shown(element) for element in reply]
     return reply
+
+
+Steps = list[tuple[str, Any]]
+
+
+def converse(run: Run, steps: Steps) -> None:
+    """Send requests one behind another and compare each reply."""
+    got = [(line, plain(run(*shlex.split(line)))) for line, _ in steps]
+    assert got == steps
+
+
+def plain(reply: Reply) -> Reply:
+    """A reply whose texts compare equal whatever kind of string they are."""
+    if isinstance(reply, bytes):
+        return bytes(reply)
+    return [plain(element) for element in reply] if isinstance(reply, list) else reply
