@@ -22,7 +22,7 @@ _WHILE_SUBSCRIBED: Final = frozenset(
 )
 
 _OF_STREAMS: Final = ("streams", "stream_reading", "stream_groups", "stream_claims", "stream_info")
-_OF_CONNECTIONS: Final = ("transactions",)
+_OF_CONNECTIONS: Final = ("transactions", "pubsub", "client_tracking", "monitor")
 
 
 def load_commands() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from striate.commands.notifications import Notifications
+
 if TYPE_CHECKING:
     from striate.commands.effects import Effects, Line
     from striate.commands.keyspace import Keyspace
@@ -82,6 +84,8 @@ class Server:
         self.database, self.effects, self.settings, self.keyspaces = database, effects, settings, keyspaces
         self.sessions: dict[int, Session] = {}
         self.last_session_id = 0
+        # Called with the names of settings that CONFIG SET has changed.
+        self.on_settings: list[Callable[[set[str]], None]] = []
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
         self.on_change: list[Callable[[int, str, bytes], None]] = []
         # Called with the number of a database after all its keys were removed at once.
@@ -101,8 +105,9 @@ class Server:
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
         self.watchful: set[str] = set()
         # What is to be told to others once the transaction that runs is committed, while there is one.
-        self.held: list[Callable[[], None]] | None = None
+        self.held: list[Callable[[], object]] | None = None
         self._parts: dict[type, Any] = {}
+        self.part(Notifications)
 
     def part(self, kind: Callable[[Server], T]) -> T:
         """The server's one object of a class, made when it is first asked for: who waits, who subscribes."""
@@ -119,12 +124,18 @@ class Server:
         for listener in self.on_change:
             listener(number, event, key)
 
-    def when_committed(self, call: Callable[[], None]) -> None:
+    def when_committed(self, call: Callable[[], object]) -> None:
         """Call now, or when the transaction that runs is committed; never, if it is not."""
         if self.held is None:
             call()
         else:
             self.held.append(call)
+
+    def change_settings(self, changes: dict[str, str]) -> None:
+        """Settings are other ones now; they have been checked."""
+        self.settings.values.update(changes)
+        for listener in self.on_settings:
+            listener(set(changes))
 
     def when_left(self, call: Callable[[Session], None]) -> None:
         """Call with each session that is gone or becomes as new: it has to let go of what is kept for it."""
