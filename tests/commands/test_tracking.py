@@ -167,7 +167,7 @@ SWITCHED = (
     "-ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a "
     "different mode."
 )
-OVERLAP = "-ERR Prefix 'ab' overlaps with an existing prefix 'a'. Prefixes for a single client must not overlap."
+OVERLAP = "-ERR Prefix 'a' overlaps with another provided prefix 'ab'. Prefixes for a single client must not overlap."
 
 
 @pytest.mark.parametrize(

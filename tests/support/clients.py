@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ class FakeEffects:
         self.waiting: list[Callable[[], None]] = []
         self.timers: list[FakeTimer] = []
         self.stopped = False
+        self.saving: Callable[[str | None], None] | None = None
 
     def now_ms(self) -> int:
         return self.time_ms
@@ -60,6 +62,12 @@ class FakeEffects:
         waiting, self.waiting = self.waiting, []
         for call in waiting:
             call()
+
+    def save(self, done: Callable[[str | None], None]) -> None:
+        self.saving = done
+
+    def process_figures(self) -> dict[str, int | float]:
+        return {"pid": 7, "port": 7379, "uptime_s": 90_000, "memory_bytes": 2_621_440, "requests": 12}
 
     def shut_down(self) -> None:
         self.stopped = True
@@ -110,3 +118,19 @@ def shown(reply: Reply) -> Reply:
     if isinstance(reply, list):
         return [shown(element) for element in reply]
     return reply
+
+
+Steps = list[tuple[str, Any]]
+
+
+def converse(run: Run, steps: Steps) -> None:
+    """Send requests one behind another and compare each reply."""
+    got = [(line, plain(run(*shlex.split(line)))) for line, _ in steps]
+    assert got == steps
+
+
+def plain(reply: Reply) -> Reply:
+    """A reply whose texts compare equal whatever kind of string they are."""
+    if isinstance(reply, bytes):
+        return bytes(reply)
+    return [plain(element) for element in reply] if isinstance(reply, list) else reply

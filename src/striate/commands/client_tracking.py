@@ -48,7 +48,7 @@ def _parse(session: Session, options: Arguments) -> Tracking:
         if word == b"REDIRECT" and more:
             if wanted.redirect:
                 raise Failure("ERR A client can only redirect to a single other client")
-            wanted.redirect = integer(options[at + 1], "ERR Invalid client ID")
+            wanted.redirect = integer(options[at + 1])
             if wanted.redirect not in session.server.sessions:
                 raise Failure("ERR The client ID you want redirect to does not exist")
             at += 1
@@ -80,15 +80,17 @@ def _check(wanted: Tracking, before: Tracking | None) -> None:
         raise Failure("ERR You can't specify both OPTIN mode and OPTOUT mode")
     if before is not None and ((wanted.opt_in and before.opt_out) or (wanted.opt_out and before.opt_in)):
         raise Failure(_SWITCH.format("OPTIN/OPTOUT", ""))
-    known = [] if before is None else before.prefixes
     for at, prefix in enumerate(wanted.prefixes):
-        for other in [*known, *wanted.prefixes[:at]]:
-            if prefix != other and (prefix.startswith(other) or other.startswith(prefix)):
-                first, second = prefix.decode("latin-1"), other.decode("latin-1")
-                raise Failure(
-                    f"ERR Prefix '{first}' overlaps with an existing prefix '{second}'. Prefixes for a single client "
-                    "must not overlap."
-                )
+        for other in [] if before is None else before.prefixes:
+            _check_overlap(prefix, other, "an existing prefix")
+        for other in wanted.prefixes[at + 1 :]:
+            _check_overlap(prefix, other, "another provided prefix")
+
+
+def _check_overlap(prefix: bytes, other: bytes, what: str) -> None:
+    if prefix != other and (prefix.startswith(other) or other.startswith(prefix)):
+        shown = f"'{prefix.decode('latin-1')}' overlaps with {what} '{other.decode('latin-1')}'"
+        raise Failure(f"ERR Prefix {shown}. Prefixes for a single client must not overlap.")
 
 
 @command(

@@ -10,10 +10,24 @@ from typing import Final
 
 from striate.commands.registry import COMMANDS, LATER, RETRY, SILENCE, Arguments, Command
 from striate.commands.session import Session
+from striate.commands.slowlog import note_if_slow
 from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
-FAMILIES: Final = ("strings", "string_values", "keys", "key_ends", "databases", "connection", "client")
+FAMILIES: Final = (
+    "strings",
+    "string_values",
+    "keys",
+    "key_ends",
+    "databases",
+    "connection",
+    "client",
+    "introspection",
+    "server_info",
+    "saving",
+    "config_commands",
+    "slowlog",
+)
 """The files of commands; importing one enters its commands in the table."""
 
 _NEVER_QUEUED: Final = frozenset({"exec", "discard", "multi", "watch", "quit", "reset"})
@@ -50,6 +64,7 @@ def dispatch(session: Session, request: Arguments) -> Reply:
     except Failure as failure:
         if session.in_transaction and session.transaction is not None:
             session.transaction.poison()
+        session.server.statistics.note_error(failure.line)
         reply = failure
     if reply is RETRY:
         session.skips_reply = skips
@@ -115,7 +130,7 @@ def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
     """Call a command that may be called; its failure is the reply."""
     server = session.server
     assert command.handler is not None, "containers are refused"
-    started = server.effects.monotonic_us() if server.after_command else 0
+    started = server.effects.monotonic_us()
     try:
         for before in server.before_command:
             before(session, command, arguments)
@@ -127,6 +142,13 @@ def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
     except StriateError as error:
         reply = Failure(f"ERR {error}")
     session.last_command = command.full_name
-    for after in server.after_command if reply is not RETRY else ():
-        after(session, command, arguments, server.effects.monotonic_us() - started)
+    if reply is RETRY:
+        return reply
+    if isinstance(reply, Failure):
+        server.statistics.note_error(reply.line)
+    took_us = server.effects.monotonic_us() - started
+    server.statistics.note(session.last_command, took_us)
+    note_if_slow(session, command, arguments, took_us)
+    for after in server.after_command:
+        after(session, command, arguments, took_us)
     return reply

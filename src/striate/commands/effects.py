@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from striate.protocol.replies import Reply
@@ -41,6 +41,17 @@ class Effects(Protocol):
 
     def when_durable(self, call: Callable[[], None]) -> None:
         """Call when what is written so far is on disk: at once where nothing is on its way."""
+        ...
+
+    def save(self, done: Callable[[str | None], None]) -> None:
+        """Copy the database to where the server was told to keep snapshots, without stopping the loop; then call with
+        why it failed, or ``None``."""
+        ...
+
+    def process_figures(self) -> Mapping[str, int | float]:
+        """What the process knows of itself, each figure if it is known: ``pid``, ``port``, ``uptime_s``,
+        ``memory_bytes`` and ``peak_bytes`` (resident), ``machine_bytes``, ``user_s`` and ``system_s`` of the processor,
+        ``connections`` and ``requests`` so far, ``input_bytes``, ``output_bytes``, ``rejected_connections``."""
         ...
 
     def shut_down(self) -> None:

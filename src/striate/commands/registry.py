@@ -41,7 +41,8 @@ class Command:
     """One command, or one subcommand of a container.
 
     ``arity`` counts the name (and the subcommand's), below 0: at least so many. ``flags`` are Redis's words. ``keys``
-    is (first, last, step) among all arguments with the name as 0; (0, 0, 0): none.
+    is (first, last, step) among all arguments with the name as 0; (0, 0, 0): none. ``find_keys`` is given what the
+    handler gets.
     """
 
     name: str
@@ -76,6 +77,19 @@ def help_of(container: str) -> Reply:
             usage = (entry.handler.__doc__ or "").partition("\n")[0].rstrip(".")
             lines += [usage.partition(" ")[2], f"    {entry.summary}"]
     return [Simple(line.encode()) for line in (*lines, *HELP_TAIL)]
+
+
+def keys_of(entry: Command, arguments: Arguments) -> list[bytes]:
+    """The keys of a request, given what the command's handler gets."""
+    if entry.find_keys is not None:
+        return list(entry.find_keys(arguments))
+    first, last, step = entry.keys
+    if not first:
+        return []
+    # The places count the names as well.
+    names = entry.name.count(" ") + 1
+    stop = last + 1 - names if last >= 0 else len(arguments) + last + 1
+    return arguments[first - names : max(stop, 0) : step]
 
 
 COMMANDS: Final[dict[str, Command]] = {}

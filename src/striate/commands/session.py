@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from striate.commands.notifications import Notifications
+from striate.commands.statistics import Statistics
 
 if TYPE_CHECKING:
     from striate.commands.effects import Effects, Line
@@ -74,6 +75,7 @@ class Settings:
     """What CONFIG GET shows and the server keeps to."""
 
     compatible_version: str = "7.2.4"
+    version: str = "0"
     values: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,6 +86,7 @@ class Server:
         self.database, self.effects, self.settings, self.keyspaces = database, effects, settings, keyspaces
         self.sessions: dict[int, Session] = {}
         self.last_session_id = 0
+        self.statistics = Statistics()
         # Called with the names of settings that CONFIG SET has changed.
         self.on_settings: list[Callable[[set[str]], None]] = []
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
