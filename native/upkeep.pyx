@@ -132,12 +132,13 @@ cdef struct seen_view:
     uint32_t number
     striate_keyindex *index
     striate_stream *stream
+    uint64_t dropped
 
 
 cdef inline seen_view *view_of(Partition partition, seen_view *views, uint32_t number) noexcept nogil:
     cdef seen_view *seen = &views[number % SEEN_VIEWS]
     if seen.number != number:
-        partition.find_view(number, &seen.index, &seen.stream)
+        seen.dropped = partition.find_view(number, &seen.index, &seen.stream)
         seen.number = number
     return seen
 
@@ -160,6 +161,9 @@ cdef bint counts(Partition partition, question *asked, const frame_view *view, u
     if not view_extension(view, &number, &flags) or number == 0:
         return True
     seen = view_of(partition, asked.views, number)
+    if seen.dropped:
+        # Not before the record that says so is on disk.
+        return seen.dropped > asked.durable
     if seen.stream != NULL and asked.estimate:
         return may_stay(seen.stream, flags, version)
     if seen.stream != NULL:

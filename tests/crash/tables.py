@@ -15,6 +15,11 @@ CATALOG = ""
 Key = tuple[str, bytes]  # table and key
 
 
+def section_of(key: Key) -> str:
+    """The table or stream that a key is of; of a key of the catalog, that which it names."""
+    return key[1].decode() if key[0] == CATALOG else key[0].rpartition(" of ")[2]
+
+
 class Value:
     """What a key was given; its version is filled in when the database has told it."""
 
@@ -86,6 +91,12 @@ class Tables:
             key: value for key, value in found.items() if value.deadline_ms is None or value.deadline_ms * 1000 > now_us
         }
 
+    def _dropped_after(self, end: int) -> set[str]:
+        later = [changes for at, changes in self.commits.items() if at > end]
+        return {
+            section_of(key) for changes in later for key, value in changes.items() if (key[0], value) == (CATALOG, None)
+        }
+
     def accepts(self, seen: Seen, *, killed: bool, running: bool = False) -> str:
         """Whether a recovered database may show `seen`, or a running one: an empty string, or what is wrong with it."""
         floor = self.alive if killed else self.durable
@@ -100,10 +111,12 @@ class Tables:
     def compare(self, seen: Seen, *, running: bool) -> str:
         """Whether `seen` is what the commits up to its end lead to: an empty string, or what is wrong.
 
-        A running database shows the names of tables also before they are durable.
+        A running database shows the names of tables also before they are durable, and does not show what is dropped.
         """
         wanted = self.rows(seen.now_us, seen.end)
         if running:
+            gone = self._dropped_after(seen.end)
+            wanted = {key: value for key, value in wanted.items() if section_of(key) not in gone}
             wanted |= {key: value for key, value in self.rows(seen.now_us).items() if key[0] == CATALOG}
         for key, (stored, version) in seen.rows.items():
             if key not in wanted:

@@ -16,12 +16,15 @@ from striate.protocol.replies import QUEUED, Failure, Reply
 
 FAMILIES: Final = (
     "client",
+    "client_tracking",
     "config_commands",
     "connection",
     "databases",
     "introspection",
     "key_ends",
     "keys",
+    "monitor",
+    "pubsub",
     "saving",
     "server_info",
     "slowlog",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from striate.commands.notifications import Notifications
 from striate.commands.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -107,8 +108,9 @@ class Server:
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
         self.watchful: set[str] = set()
         # What is to be told to others once the transaction that runs is committed, while there is one.
-        self.held: list[Callable[[], None]] | None = None
+        self.held: list[Callable[[], object]] | None = None
         self._parts: dict[type, Any] = {}
+        self.part(Notifications)
 
     def part(self, kind: Callable[[Server], T]) -> T:
         """The server's one object of a class, made when it is first asked for: who waits, who subscribes."""
@@ -131,7 +133,7 @@ class Server:
         for listener in self.on_settings:
             listener(set(changes))
 
-    def when_committed(self, call: Callable[[], None]) -> None:
+    def when_committed(self, call: Callable[[], object]) -> None:
         """Call now, or when the transaction that runs is committed; never, if it is not."""
         if self.held is None:
             call()
