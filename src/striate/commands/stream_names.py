@@ -77,10 +77,7 @@ class StreamNames:
         return True
 
     def _drop(self, name: str) -> None:
-        drop = getattr(self._database, "drop_stream", None)
-        if drop is None:
-            raise Failure("ERR streams cannot be removed by this version")
-        drop(name)
+        self._database._drop_nowait(name, "stream")
         self._ends._remove_nowait(name)
 
     # ------------------------------------------------------------ ends
@@ -120,9 +117,12 @@ class StreamNames:
 
     # ------------------------------------------------------------ all of them
 
+    def _names(self) -> list[str]:
+        return list(self._database.streams())
+
     def __iter__(self) -> Iterator[bytes]:
         """All keys, in no order."""
-        for name in list(self._database.streams()):
+        for name in self._names():
             key = self._key(name)
             if key is not None and self.has(key):
                 yield key
