@@ -15,18 +15,27 @@ from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
 FAMILIES: Final = (
-    "strings",
-    "string_values",
-    "keys",
-    "key_ends",
-    "databases",
-    "connection",
     "client",
-    "introspection",
-    "server_info",
-    "saving",
+    "client_tracking",
     "config_commands",
+    "connection",
+    "databases",
+    "introspection",
+    "key_ends",
+    "keys",
+    "monitor",
+    "pubsub",
+    "saving",
+    "server_info",
     "slowlog",
+    "stream_claims",
+    "stream_groups",
+    "stream_info",
+    "stream_reading",
+    "streams",
+    "string_values",
+    "strings",
+    "transactions",
 )
 """The files of commands; importing one enters its commands in the table."""
 
@@ -35,13 +44,10 @@ _WHILE_SUBSCRIBED: Final = frozenset(
     {"subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset"}
 )
 
-_OF_STREAMS: Final = ("streams", "stream_reading", "stream_groups", "stream_claims", "stream_info")
-_OF_CONNECTIONS: Final = ("transactions", "pubsub", "client_tracking", "monitor")
-
 
 def load_commands() -> None:
     """Fill the table of commands; again: nothing happens."""
-    for family in (*FAMILIES, *_OF_STREAMS, *_OF_CONNECTIONS):
+    for family in FAMILIES:
         import_module(f"striate.commands.{family}")
 
 

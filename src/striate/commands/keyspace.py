@@ -170,15 +170,12 @@ class Keyspace:
                 return True
 
     def transfer(self, key: bytes, target: Keyspace, name: bytes, *, keep: bool) -> bool:
-        """Give a string and its end to ``name`` of this or another database as well, or (not ``keep``) instead; as one
-        change. Whether it was there."""
+        """Give a value and its end to ``name`` of this or another database as well, or (not ``keep``) instead; as one
+        change if it is a string. Whether it was there."""
         while True:
-            kind = self.kind(key)
-            if kind == "stream":
-                raise Failure("ERR a stream cannot be copied, renamed or moved")
             version, value, end = self._table._read_latest(key)
             if value is None:
-                return False
+                return self._transfer_stream(key, target, name, keep=keep)
             commit = self._commit(2)
             commit.add(target._table, name, value, end, MUST_NOTHING, 0)
             if keep:
@@ -188,6 +185,15 @@ class Keyspace:
             if commit.run() is None:
                 target._streams.drop(name)
                 return True
+
+    def _transfer_stream(self, key: bytes, target: Keyspace, name: bytes, *, keep: bool) -> bool:
+        if not self._streams.has(key):
+            return False
+        if keep:
+            raise Failure("ERR a stream cannot be copied")
+        target.delete(name)
+        self._streams.rename(key, target._streams, name)
+        return True
 
     def swap(self, other: Keyspace) -> None:
         """Exchange all keys with another database as one change. Failure: one of them has streams."""

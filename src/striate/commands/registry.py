@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -74,7 +75,7 @@ def help_of(container: str) -> Reply:
     lines = [f"{container.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
     for name, entry in sorted(COMMANDS[container].subcommands.items()):
         if name != "help" and entry.handler is not None:
-            usage = (entry.handler.__doc__ or "").partition("\n")[0].rstrip(".")
+            usage = re.split(r"(?<!\.)[.:](?: |$)", (entry.handler.__doc__ or "").partition("\n")[0])[0]
             lines += [usage.partition(" ")[2], f"    {entry.summary}"]
     return [Simple(line.encode()) for line in (*lines, *HELP_TAIL)]
 

@@ -127,18 +127,18 @@ class Server:
         for listener in self.on_change:
             listener(number, event, key)
 
+    def change_settings(self, changes: dict[str, str]) -> None:
+        """Settings are other ones now; they have been checked."""
+        self.settings.values.update(changes)
+        for listener in self.on_settings:
+            listener(set(changes))
+
     def when_committed(self, call: Callable[[], object]) -> None:
         """Call now, or when the transaction that runs is committed; never, if it is not."""
         if self.held is None:
             call()
         else:
             self.held.append(call)
-
-    def change_settings(self, changes: dict[str, str]) -> None:
-        """Settings are other ones now; they have been checked."""
-        self.settings.values.update(changes)
-        for listener in self.on_settings:
-            listener(set(changes))
 
     def when_left(self, call: Callable[[Session], None]) -> None:
         """Call with each session that is gone or becomes as new: it has to let go of what is kept for it."""
@@ -231,6 +231,7 @@ class Session:
     def update_plain(self) -> None:
         """Tell the line whether GET and SET may pass by Python, and of which database they are."""
         plain = self.authenticated and not self.watchful and not self.server.watchful
+        self.line.set_trusted(self.authenticated)
         self.line.set_plain(plain, self.database)
 
     def end(self) -> None:

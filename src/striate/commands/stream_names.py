@@ -18,7 +18,12 @@ from striate.storage.database import Database
 from striate.storage.stream import Stream
 
 ENDS: Final = "keys:ends"
-_OF_A_DATABASE = re.compile(r"(\d|1[0-5]):")
+MOST_BYTES: Final = 65_532  # with a prefix, those of a record's key
+_OF_A_DATABASE = re.compile(r"([0-9]|1[0-5]):")
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 class StreamNames:
@@ -30,22 +35,20 @@ class StreamNames:
 
     def name(self, key: bytes) -> str | None:
         """What the stream of a key is called; ``None`` for a key that no stream can have."""
-        try:
-            text = key.decode()
-        except UnicodeDecodeError:
-            return None
-        name = text if self._number == 0 and not _OF_A_DATABASE.match(text) else f"{self._number}:{text}"
-        return name if text and len(name.encode()) <= 1024 else None
+        # What is not UTF-8 becomes surrogate escapes, as in names of files.
+        text = key.decode("utf-8", "surrogateescape")
+        prefix = "" if self._number == 0 and not _OF_A_DATABASE.match(text) else f"{self._number}:"
+        return prefix + text if 0 < len(key) <= MOST_BYTES else None
 
     def _key(self, name: str) -> bytes | None:
         """The key of a stream of this database; ``None`` for a name of another one."""
         database = _OF_A_DATABASE.match(name)
         if database is None:
-            return name.encode() if self._number == 0 else None
+            return _bytes(name) if self._number == 0 else None
         key = name[database.end() :]
         if int(database[1]) != self._number or (self._number == 0 and not _OF_A_DATABASE.match(key)):
             return None
-        return key.encode()
+        return _bytes(key)
 
     def _view_number(self, name: str | None) -> int | None:
         return None if name is None else self._database._catalog.number_of(name, "stream")
@@ -65,7 +68,7 @@ class StreamNames:
         """The stream, which is not there."""
         name = self.name(key)
         if name is None:
-            raise Failure("ERR the key of a stream must be 1 to 1021 bytes of UTF-8")
+            raise Failure(f"ERR the key of a stream must have 1 to {MOST_BYTES} bytes")
         return self._database.stream(name)
 
     def drop(self, key: bytes) -> bool:
@@ -78,7 +81,22 @@ class StreamNames:
 
     def _drop(self, name: str) -> None:
         self._database._drop_nowait(name, "stream")
-        self._ends._remove_nowait(name)
+        self._ends._remove_nowait(_bytes(name))
+
+    def rename(self, key: bytes, target: StreamNames, new: bytes) -> None:
+        """Give the stream another key, of this database or another, which is free. Failure: it cannot be."""
+        name, other = self.name(key), target.name(new)
+        number = self._view_number(name)
+        if name is None or other is None or number is None:
+            raise Failure("ERR a stream cannot be renamed or moved")
+        end = self._end(name, number)
+        self._rename(name, other)
+        if end:
+            self._ends._write_nowait(_bytes(other), b"%d %d" % (number, end))
+            self._ends._remove_nowait(_bytes(name))
+
+    def _rename(self, name: str, other: str) -> None:
+        self._database._rename_nowait(name, other)
 
     # ------------------------------------------------------------ ends
 
@@ -89,7 +107,7 @@ class StreamNames:
         return 0 if name is None or number is None else self._end(name, number)
 
     def _end(self, name: str, number: int) -> int:
-        noted = self._ends._read_latest(name)[1]
+        noted = self._ends._read_latest(_bytes(name))[1]
         if noted is None:
             return 0
         # The number tells a stream from another one of that name that is there no more.
@@ -103,9 +121,9 @@ class StreamNames:
         if name is None or number is None or self._drop_ended(name, number):
             return False
         if end_ms:
-            self._ends._write_nowait(name, b"%d %d" % (number, end_ms))
+            self._ends._write_nowait(_bytes(name), b"%d %d" % (number, end_ms))
         else:
-            self._ends._remove_nowait(name)
+            self._ends._remove_nowait(_bytes(name))
         return True
 
     def _drop_ended(self, name: str, number: int) -> bool:

@@ -166,7 +166,10 @@ class _TransactionStreams(StreamNames):
 
     def _drop(self, name: str) -> None:
         self._transaction.drop_stream(name)
-        self._ends._remove_nowait(name)
+        self._ends._remove_nowait(as_name(name))
+
+    def _rename(self, name: str, other: str) -> None:
+        self._transaction.rename_stream(name, other)
 
     def _names(self) -> list[str]:
         made = {text_of(name) for name, _ in self._transaction._names.records}
