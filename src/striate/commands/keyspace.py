@@ -85,8 +85,8 @@ class Keyspace:
         if version:
             return version
         stream = self.stream(key)
-        # Numbers of streams are never used again, and appending or trimming one counts up.
-        return 0 if stream is None else -(stream._view.number << 64 | stream._changes + 1)
+        # Numbers of streams are never used again, and every record of one has a higher version.
+        return 0 if stream is None else -(stream._view.number << 64 | stream._last_version + 1)
 
     def end_ms(self, key: bytes) -> int | None:
         """When a key ends, 0 for never, ``None`` for an absent one."""
