@@ -56,7 +56,9 @@ cdef class Reactor:
     cdef int epoll
     cdef object dispatch, open_session, close_session, hand_over, want_durable, wake
     cdef object retry, later, silence  # what dispatch returns where it does not answer at once, or at all
-    cdef list tables, streams         # for each database: its table, and the names of its streams
+    cdef list tables                  # for each database: of its strings
+    cdef Py_ssize_t names_seen        # how many names there were at the last look
+    cdef bint has_streams             # one of them is, or was, not a table
     cdef dict names                   # the catalog's
     cdef list appended                # for each database: keys of streams, what XADD needs to know of them
     cdef list dirty, closed
@@ -80,3 +82,4 @@ cdef class Reactor:
     cdef bint set(self, Connection connection, const char *key, uint64_t key_size, const char *value,
                   uint64_t size) except -1
     cdef bint append(self, Connection connection, const char *bytes) except -1
+    cdef bint may_be_stream(self, int database, const char *key, uint64_t size) except -1

@@ -378,10 +378,9 @@ cdef class Reactor:
     """All connections of a server.
 
     Args:
-        partition: of the database. tables: for each database, the table of its strings. streams: for each, the names
-            of its streams, a set that its keyspace keeps. names: of the catalog, with its entries. appended: for each
-            database, a dict of keys that XADD may append to here, each with its stream, the stream's name and the
-            name's entry.
+        partition: of the database. tables: for each database, the table of its strings. names: of the catalog, with
+            what they stand for. appended: for each database, the keys of streams that XADD may append to here, each
+            with its stream, the stream's name and what stands under that in ``names``.
         dispatch: called with a session and a request, a list of bytes; the reply, ``retry`` or ``later``.
         open_session, close_session: called with a new connection, which gives its session; with that at the end.
         hand_over: called with a descriptor, whether it speaks TLS, and what was read from it.
@@ -389,11 +388,10 @@ cdef class Reactor:
         wake: have :meth:`run` called soon.
     """
 
-    def __cinit__(self, Partition partition not None, *, list tables not None, list streams not None, dict names not None,
-                  list appended not None, dispatch,
-                  open_session, close_session, hand_over, want_durable, wake, retry, later, silence):
-        self.partition, self.tables, self.streams = partition, tables, streams
-        self.names, self.appended = names, appended
+    def __cinit__(self, Partition partition not None, *, list tables not None, dict names not None,
+                  list appended not None, dispatch, open_session, close_session, hand_over, want_durable, wake, retry,
+                  later, silence):
+        self.partition, self.tables, self.names, self.appended = partition, tables, names, appended
         self.dispatch, self.open_session, self.close_session = dispatch, open_session, close_session
         self.hand_over, self.want_durable, self.wake = hand_over, want_durable, wake
         self.retry, self.later, self.silence = retry, later, silence
@@ -629,6 +627,22 @@ cdef class Reactor:
 
     # ------------------------------------------------------------ the two commands that most requests are
 
+    cdef bint may_be_stream(self, int database, const char *key, uint64_t size) except -1:
+        cdef bytes name
+        if <Py_ssize_t>len(self.names) != self.names_seen:
+            # Names are never taken out, only given away.
+            self.names_seen = len(self.names)
+            self.has_streams = any(entry["kind"] != "table" for entry in list(self.names.values()))
+        if not self.has_streams:
+            return False
+        if database == 0:
+            if size and b"0" <= key[0] <= b"9":
+                return True           # it may look like a key of another database
+            name = key[:size]
+        else:
+            name = b"%d:%s" % (database, key[:size])
+        return name in self.names
+
     cdef bint get(self, Connection connection, const char *key, uint64_t size) except -1:
         # Whether it was answered.
         cdef uint64_t version
@@ -638,7 +652,7 @@ cdef class Reactor:
             return False
         found = read_plain(<TableCore>table, key, size, &connection.output, &version)
         if found < 0:
-            if found == TOO_LARGE or self.streams[connection.database]:
+            if found == TOO_LARGE or self.may_be_stream(connection.database, key, size):
                 return False
             write_reply(&connection.output, None, connection.protocol)
         self.hits += found > 0
@@ -653,8 +667,7 @@ cdef class Reactor:
                   uint64_t size) except -1:
         # Whether it was answered.
         cdef object table = self.tables[connection.database]
-        cdef object streams = self.streams[connection.database]
-        if table is None or streams and key[:key_size] in streams:
+        if table is None or self.may_be_stream(connection.database, key, key_size):
             return False
         try:
             if write_plain(<TableCore>table, key, key_size, value, size) == TOO_LARGE:

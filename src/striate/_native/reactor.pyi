@@ -41,7 +41,6 @@ class Reactor:
         partition: Partition,
         *,
         tables: list[Any],
-        streams: list[Any],
         names: dict[bytes, Any],
         appended: list[dict[bytes, tuple[Any, bytes, Any]]],
         dispatch: Callable[[Any, Any], Any],

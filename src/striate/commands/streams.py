@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from striate.commands.blocking import Blocking
 from striate.commands.numbers import SYNTAX, integer
 from striate.commands.registry import Arguments, command
 from striate.commands.stream_fields import as_entry, entry_reply
@@ -58,6 +59,8 @@ def xadd(session: Session, arguments: Arguments) -> Reply:
         raise Failure("ERR Elements are too large to be stored") from None
     trimmed = options.trims and trim(stream, options)
     session.changed("xadd", key)
+    if not session.executing and not session.server.part(Blocking).is_waited_for(session.database, key):
+        keyspace.admit_appends(key, stream, session.server.appended)
     if trimmed:
         session.changed("xtrim", key)
     return id_bytes(made)

@@ -55,7 +55,8 @@ class RespServer:
         self._reactor = Reactor(
             database._database._partition,
             tables=[keyspace._table for keyspace in keyspaces],
-            streams=[set() for _ in keyspaces],
+            names=database._database._catalog._entries,
+            appended=self.server.appended.known,
             dispatch=self._dispatch,
             open_session=partial(Session, self.server),
             close_session=self._end,
