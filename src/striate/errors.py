@@ -41,6 +41,7 @@ __all__ = [
     "OptionMismatchError",
     "PathExistsError",
     "PeerError",
+    "ProtocolError",
     "ReadOnlyError",
     "RecordCompactedError",
     "RecordTooLargeError",
@@ -125,6 +126,10 @@ class StorageError(StriateError):
 
 class PeerError(StriateError):
     """The other side of a connection is at fault."""
+
+
+class ProtocolError(PeerError):
+    """What a peer sent is not what it is said to be."""
 
 
 # ---------------------------------------------------------------- usage

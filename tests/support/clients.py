@@ -107,6 +107,9 @@ class FakeLine:
     def set_protocol(self, version: int) -> None:
         self.protocol = version
 
+    def set_trusted(self, trusted: bool) -> None:
+        self.trusted = trusted
+
     def set_plain(self, plain: bool, database: int) -> None:
         self.plain = (plain, database)
 

@@ -7,7 +7,7 @@ import platform
 import click
 
 import striate
-from striate.cli import database, export, log_inspect, log_read, log_write, measure, shell, streams
+from striate.cli import database, export, log_inspect, log_read, log_write, measure, serve, shell, streams
 from striate.cli.output import print_json, print_line
 from striate.cli.parameters import json_option
 from striate.cli.program import Program
@@ -82,6 +82,7 @@ for command in (
     database.db.add_command(command)
 
 app.add_command(database.db)
+app.add_command(serve.serve)
 app.add_command(measure.demo)
 app.add_command(measure.bench)
 

@@ -15,18 +15,24 @@ from striate.errors import DiskFullError, StriateError
 from striate.protocol.replies import QUEUED, Failure, Reply
 
 FAMILIES: Final = (
-    "strings",
-    "string_values",
-    "keys",
-    "key_ends",
-    "databases",
-    "connection",
     "client",
-    "introspection",
-    "server_info",
-    "saving",
     "config_commands",
+    "connection",
+    "databases",
+    "introspection",
+    "key_ends",
+    "keys",
+    "saving",
+    "server_info",
     "slowlog",
+    "stream_claims",
+    "stream_groups",
+    "stream_info",
+    "stream_reading",
+    "streams",
+    "string_values",
+    "strings",
+    "transactions",
 )
 """The files of commands; importing one enters its commands in the table."""
 

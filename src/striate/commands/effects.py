@@ -85,6 +85,10 @@ class Line(Protocol):
         """Whether GET and SET may be answered without asking Python: authenticated, no MULTI, nobody to be told."""
         ...
 
+    def set_trusted(self, trusted: bool) -> None:
+        """Whether the client has shown who it is: larger requests are taken."""
+        ...
+
     @property
     def peer(self) -> str:
         """Address and port, or the path of a socket."""

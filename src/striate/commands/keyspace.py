@@ -117,7 +117,7 @@ class Keyspace:
 
     def update(self, writes: Mapping[bytes, Write], versions: Mapping[bytes, int] | None = None) -> bool:
         """Write many strings as one change, if the keys of ``versions`` have these still; whether it was made."""
-        commit = Commit(self._table._partition, len(writes) + len(versions or ()))
+        commit = self._commit(len(writes) + len(versions or ()))
         for key, version in (versions or {}).items():
             commit.check(self._table, key, version)
         for key, write in writes.items():
@@ -132,6 +132,10 @@ class Keyspace:
         for key in writes:
             self._streams.drop(key)
         return True
+
+    def _commit(self, count: int) -> Commit:
+        """A change of at most so many keys."""
+        return Commit(self._table._partition, count)
 
     def _in_time(self, write: Write) -> Write:
         return (None, 0) if 0 < write[1] <= self._now_ms() else write
@@ -172,7 +176,7 @@ class Keyspace:
             version, value, end = self._table._read_latest(key)
             if value is None:
                 return self._transfer_stream(key, target, name, keep=keep)
-            commit = Commit(self._table._partition, 2)
+            commit = self._commit(2)
             commit.add(target._table, name, value, end, MUST_NOTHING, 0)
             if keep:
                 commit.check(self._table, key, version)
@@ -197,7 +201,7 @@ class Keyspace:
             raise Failure("ERR databases with streams cannot be swapped")
         while True:
             here, there = (list(walk(one._table, b"", True)) for one in (self, other))
-            commit = Commit(self._table._partition, 2 * (len(here) + len(there)))
+            commit = self._commit(2 * (len(here) + len(there)))
             commit.watch(self._table, self._table._changes)
             commit.watch(other._table, other._table._changes)
             for source, target, keys in ((self, other, here), (other, self, there)):

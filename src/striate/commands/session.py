@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from striate.commands.statistics import Statistics
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from striate.commands.registry import Arguments, Command
     from striate.storage.database import Database
 
+T = TypeVar("T")
 DATABASES = 16
 
 
@@ -105,9 +106,22 @@ class Server:
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.
         self.watchful: set[str] = set()
+        # What is to be told to others once the transaction that runs is committed, while there is one.
+        self.held: list[Callable[[], None]] | None = None
+        self._parts: dict[type, Any] = {}
+
+    def part(self, kind: Callable[[Server], T]) -> T:
+        """The server's one object of a class, made when it is first asked for: who waits, who subscribes."""
+        made = self._parts.get(kind)  # type: ignore[call-overload]
+        if made is None:
+            made = self._parts[kind] = kind(self)  # type: ignore[index]
+        return made  # type: ignore[no-any-return]
 
     def changed(self, number: int, event: str, key: bytes) -> None:
         """A key was changed by a command: ``event`` is Redis's word (set, del, expire, xadd, ...)."""
+        if self.held is not None:
+            self.held.append(lambda: self.changed(number, event, key))
+            return
         for listener in self.on_change:
             listener(number, event, key)
 
@@ -117,8 +131,23 @@ class Server:
         for listener in self.on_settings:
             listener(set(changes))
 
+    def when_committed(self, call: Callable[[], None]) -> None:
+        """Call now, or when the transaction that runs is committed; never, if it is not."""
+        if self.held is None:
+            call()
+        else:
+            self.held.append(call)
+
+    def when_left(self, call: Callable[[Session], None]) -> None:
+        """Call with each session that is gone or becomes as new: it has to let go of what is kept for it."""
+        self.on_reset.append(call)
+        self.on_end.append(call)
+
     def flushed(self, number: int) -> None:
         """All keys of a database were removed by a command."""
+        if self.held is not None:
+            self.held.append(lambda: self.flushed(number))
+            return
         for listener in self.on_flush:
             listener(number)
 
@@ -159,17 +188,26 @@ class Session:
         # Empty or None while it subscribes to nothing.
         self.subscriptions: Any = None
         self.tracking: Any = None
+        # Whether an error inside EXEC rolls all of it back; None: as the server's settings say.
+        self.strict_transactions: bool | None = None
+        # While EXEC runs the queue: the databases as its transaction sees them.
+        self.views: Sequence[Keyspace] | None = None
         server.sessions[self.id] = self
         self.update_plain()
 
     @property
     def keyspace(self) -> Keyspace:
         """The selected database; inside EXEC as its transaction sees it."""
-        return self.server.keyspaces[self.database]
+        return self.keyspace_of(self.database)
+
+    @property
+    def executing(self) -> bool:
+        """Whether EXEC runs the queue: no command may wait then."""
+        return self.views is not None
 
     def keyspace_of(self, number: int) -> Keyspace:
         """Another database; inside EXEC as its transaction sees it."""
-        return self.server.keyspaces[number]
+        return (self.server.keyspaces if self.views is None else self.views)[number]
 
     def changed(self, event: str, key: bytes) -> None:
         """As :meth:`Server.changed` for a key of the selected database."""
@@ -191,6 +229,7 @@ class Session:
     def update_plain(self) -> None:
         """Tell the line whether GET and SET may pass by Python, and of which database they are."""
         plain = self.authenticated and not self.watchful and not self.server.watchful
+        self.line.set_trusted(self.authenticated)
         self.line.set_plain(plain, self.database)
 
     def end(self) -> None:

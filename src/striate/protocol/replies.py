@@ -23,43 +23,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from striate._native.resp import NULL_ARRAY, Failure, Push, Simple, Verbatim
+
+__all__ = ["NULL_ARRAY", "OK", "QUEUED", "Failure", "Push", "Reply", "Simple", "Verbatim"]
+
 Reply = Any
 """One of the objects of the table above."""
 
-
-class Simple(bytes):
-    """A status without CR and LF, such as ``OK``."""
-
-    __slots__ = ()
-
-
-class Failure(Exception):  # noqa: N818
-    """An error: a code in capitals and a sentence, as Redis words it. Raised by commands, or an element of a reply."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.line = text.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")
-
-
-class Verbatim(bytes):
-    """Text to show as it is, such as that of INFO."""
-
-    __slots__ = ()
-
-
-class Push(tuple[Any, ...]):
-    """What no request asked for: a message of a channel, an invalidation."""
-
-    __slots__ = ()
-
-
-class _NullArray:
-    """The type of :data:`NULL_ARRAY`."""
-
-    def __repr__(self) -> str:
-        return "NULL_ARRAY"
-
-
-NULL_ARRAY: Final = _NullArray()
 OK: Final = Simple(b"OK")
 QUEUED: Final = Simple(b"QUEUED")
