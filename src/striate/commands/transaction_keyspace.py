@@ -138,6 +138,7 @@ class _TransactionStreams(StreamNames):
 
     def __init__(self, streams: StreamNames, transaction: Transaction) -> None:
         self._database, self._number, self._now_ms = streams._database, streams._number, streams._now_ms
+        self.known = streams.known
         self._ends = cast("Any", OverlayTable(transaction, streams._ends))
 
 
