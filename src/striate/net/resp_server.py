@@ -55,7 +55,7 @@ class RespServer:
         self._reactor = Reactor(
             database._database._partition,
             tables=[keyspace._table for keyspace in keyspaces],
-            streams=[set() for _ in keyspaces],
+            streams=[keyspace.stream_keys for keyspace in keyspaces],
             dispatch=self._dispatch,
             open_session=partial(Session, self.server),
             close_session=self._end,
