@@ -57,6 +57,8 @@ cdef class Reactor:
     cdef object dispatch, open_session, close_session, hand_over, want_durable, wake
     cdef object retry, later, silence  # what dispatch returns where it does not answer at once, or at all
     cdef list tables, streams         # for each database: its table, and the names of its streams
+    cdef dict names                   # the catalog's
+    cdef list appended                # for each database: keys of streams, what XADD needs to know of them
     cdef list dirty, closed
     cdef list listeners               # those that are put aside while descriptors are short
     cdef char *scratch
@@ -64,7 +66,7 @@ cdef class Reactor:
     cdef bint running
     cdef bint waiting                 # a call of `released` is on its way
     cdef public bint plain            # no one need be told of keys that are set
-    cdef public uint64_t requests, gets, sets, hits, received_bytes, sent_bytes, accepted, refused, dropped
+    cdef public uint64_t requests, gets, sets, appends, hits, received_bytes, sent_bytes, accepted, refused, dropped
     cdef striate_request_limits limits, strange_limits
     cdef public uint64_t output_limit, most_connections
 
@@ -77,3 +79,4 @@ cdef class Reactor:
     cdef bint get(self, Connection connection, const char *key, uint64_t size) except -1
     cdef bint set(self, Connection connection, const char *key, uint64_t key_size, const char *value,
                   uint64_t size) except -1
+    cdef bint append(self, Connection connection, const char *bytes) except -1

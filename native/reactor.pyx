@@ -15,6 +15,7 @@ from posix.unistd cimport close as c_close
 
 from striate._native.durable cimport TableCore
 from striate._native.plainkeys cimport TOO_LARGE, read_plain, write_plain
+from striate._native.plainstreams cimport append_plain
 from striate._native.platform cimport striate_load_u64, striate_monotonic_ns
 from striate._native.resp cimport (
     STRIATE_INLINE_ALL,
@@ -57,6 +58,7 @@ from striate._native.sockets cimport (
     send,
     setsockopt,
 )
+from striate._native.streams cimport StreamCore
 
 import os
 
@@ -209,6 +211,9 @@ cdef class Connection:
                 if self.reactor.set(self, bytes + arguments[1].start, arguments[1].size, bytes + arguments[2].start,
                                     arguments[2].size):
                     return 0
+        elif self.plain and self.reactor.plain and arguments[0].size == 4 and self.request.count >= 5 \
+                and strncasecmp(name, b"XADD", 4) == 0 and self.reactor.append(self, bytes):
+            return 0
         return self.ask(argument_list(&self.request, bytes))
 
     cdef int ask(self, list request) except -1:
@@ -374,7 +379,9 @@ cdef class Reactor:
 
     Args:
         partition: of the database. tables: for each database, the table of its strings. streams: for each, the names
-            of its streams, a set that its keyspace keeps.
+            of its streams, a set that its keyspace keeps. names: of the catalog, with its entries. appended: for each
+            database, a dict of keys that XADD may append to here, each with its stream, the stream's name and the
+            name's entry.
         dispatch: called with a session and a request, a list of bytes; the reply, ``retry`` or ``later``.
         open_session, close_session: called with a new connection, which gives its session; with that at the end.
         hand_over: called with a descriptor, whether it speaks TLS, and what was read from it.
@@ -382,9 +389,11 @@ cdef class Reactor:
         wake: have :meth:`run` called soon.
     """
 
-    def __cinit__(self, Partition partition not None, *, list tables not None, list streams not None, dispatch,
+    def __cinit__(self, Partition partition not None, *, list tables not None, list streams not None, dict names not None,
+                  list appended not None, dispatch,
                   open_session, close_session, hand_over, want_durable, wake, retry, later, silence):
         self.partition, self.tables, self.streams = partition, tables, streams
+        self.names, self.appended = names, appended
         self.dispatch, self.open_session, self.close_session = dispatch, open_session, close_session
         self.hand_over, self.want_durable, self.wake = hand_over, want_durable, wake
         self.retry, self.later, self.silence = retry, later, silence
@@ -656,6 +665,26 @@ cdef class Reactor:
         if striate_buffer_put(&connection.output, b"+OK\r\n", 5) != 0:
             raise MemoryError
         self.sets += 1
+        if self.partition.power:
+            connection.hold = self.partition.log.appends
+        return True
+
+    cdef bint append(self, Connection connection, const char *bytes) except -1:
+        # Whether it was answered.
+        cdef const striate_argument *arguments = connection.request.arguments
+        cdef dict known = self.appended[connection.database]
+        cdef tuple place
+        if not known or connection.request.count & 1 == 0 or arguments[2].size != 1 \
+                or bytes[arguments[2].start] != b"*":
+            return False
+        place = known.get(bytes[arguments[1].start:arguments[1].start + arguments[1].size])
+        # The name may have been given away since.
+        if place is None or self.names.get(place[1]) is not place[2]:
+            return False
+        if not append_plain(<StreamCore>place[0], bytes, &arguments[3], connection.request.count - 3,
+                            &connection.output):
+            return False
+        self.appends += 1
         if self.partition.power:
             connection.hold = self.partition.log.appends
         return True

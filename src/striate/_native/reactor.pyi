@@ -27,6 +27,7 @@ class Reactor:
     requests: int
     gets: int
     sets: int
+    appends: int
     hits: int
     received_bytes: int
     sent_bytes: int
@@ -41,6 +42,8 @@ class Reactor:
         *,
         tables: list[Any],
         streams: list[Any],
+        names: dict[bytes, Any],
+        appended: list[dict[bytes, tuple[Any, bytes, Any]]],
         dispatch: Callable[[Any, Any], Any],
         open_session: Callable[[Connection], Any],
         close_session: Callable[[Any], None],
