@@ -141,7 +141,6 @@ class _TransactionStreams(StreamNames):
 
     def __init__(self, streams: StreamNames, transaction: Transaction) -> None:
         self._database, self._number, self._now_ms = streams._database, streams._number, streams._now_ms
-        self.known = set()  # of keys: the base learns of them when the transaction is committed
         self._ends = cast("Any", OverlayTable(transaction, streams._ends))
         self._transaction = transaction
 
