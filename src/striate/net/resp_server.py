@@ -177,7 +177,8 @@ class RespServer:
 
     def save(self, done: Callable[[str | None], None]) -> None:
         """Copy the database into a new directory among the snapshots, then call with why it failed, or ``None``."""
-        path = self._snapshots / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        now_us = time.time_ns() // 1000
+        path = self._snapshots / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_us // 10**6))}.{now_us % 10**6:06}Z"
 
         async def copy() -> None:
             self._snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
