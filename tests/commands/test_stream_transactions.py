@@ -171,6 +171,7 @@ def test_which_keys_are_streams_is_known_after_it(run: Run, server: Server, sess
     run("MULTI")
     run("XADD", "other", "1-1", "f", "v")
     run("DEL", "new")
+    run("EXISTS", "other", "new")
     run("INCRBY", "k", "x")
     run("EXEC")
     assert set(server.keyspaces[0].stream_keys) == {b"new"}
