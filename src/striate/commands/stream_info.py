@@ -78,14 +78,14 @@ def xinfo_stream(session: Session, arguments: Arguments) -> Reply:
 
 def _group_figures(stream: Stream[bytes], group: Group[bytes]) -> tuple[dict[bytes, Any], int]:
     last, read, pending, lag, _, _, _, _ = group._figures()
-    _, removed, low, added, _ = stream._figures()
+    _, removed, low, added, length = stream._figures()
     # Redis does not know the count before the group has given an entry to somebody, unless a client has said it.
     said = pair(removed) == pair(low) == LOWEST and read != added - lag
     known = said or any(active is not None for *_, active in group._consumers())
     return {
         b"last-delivered-id": id_bytes(last),
         b"entries-read": read if known else None,
-        b"lag": added - read if said else lag,
+        b"lag": added - read if said and lag != length else lag,
     }, pending
 
 
