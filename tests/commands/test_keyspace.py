@@ -174,27 +174,6 @@ def test_a_scan_in_steps_meets_streams_that_stay(run: Run, keyspace: Keyspace) -
     assert set(first) | set(rest) >= set(met)
 
 
-def test_the_keys_of_streams_are_known(
-    run: Run, server: Server, database: striate.Database, effects: FakeEffects
-) -> None:
-    known = server.keyspaces[0].stream_keys
-    server.keyspaces[0].create_stream(b"a")
-    server.keyspaces[0].create_stream(b"b")
-    database.stream("c")
-    database.stream("1:d")
-    assert run("EXISTS", "a", "b", "c", "e") == 3
-    assert known == {b"a", b"b", b"c"}
-    assert Keyspace(database, 0, effects.now_ms).stream_keys == known
-    assert Keyspace(database, 1, effects.now_ms).stream_keys == {b"d"}
-    run("SET", "a", "v")
-    run("PEXPIRE", "b", 5)
-    effects.pass_ms(5)
-    run("GET", "b")
-    assert known == {b"c"}
-    run("FLUSHDB")
-    assert known is server.keyspaces[0].stream_keys == set()
-
-
 def test_any_key_may_be_the_random_one(keyspace: Keyspace) -> None:
     assert keyspace.random_key(lambda bound: 0) is None
     keyspace.create_stream(b"s")

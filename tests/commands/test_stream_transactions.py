@@ -160,23 +160,6 @@ def test_xsetid(run: Run) -> None:
     assert run("XADD", "s", "5-*", "f", "v") == b"5-6"
 
 
-def test_which_keys_are_streams_is_known_after_it(run: Run, server: Server, session: Session) -> None:
-    run("XADD", "old", "1-1", "f", "v")
-    run("MULTI")
-    run("XADD", "new", "1-1", "f", "v")
-    run("DEL", "old")
-    run("EXEC")
-    assert set(server.keyspaces[0].stream_keys) == {b"new"}
-    session.strict_transactions = True
-    run("MULTI")
-    run("XADD", "other", "1-1", "f", "v")
-    run("DEL", "new")
-    run("EXISTS", "other", "new")
-    run("INCRBY", "k", "x")
-    run("EXEC")
-    assert set(server.keyspaces[0].stream_keys) == {b"new"}
-
-
 def test_streams_are_renamed(run: Run) -> None:
     run("XADD", "s", "1-1", "f", "v")
     run("MULTI")

@@ -6,7 +6,7 @@ the log is durable so far. What may not live here: what single commands check an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableSet
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
@@ -290,11 +290,6 @@ class Keyspace:
         return timed + sum(1 for key in self._streams if self._streams.end_ms(key))
 
     # ------------------------------------------------------------ streams
-
-    @property
-    def stream_keys(self) -> MutableSet[bytes]:
-        """Keys of streams, one set for good: whoever writes strings past this class looks there first."""
-        return self._streams.known
 
     def stream(self, key: bytes) -> Stream[bytes] | None:
         """The stream of a key, ``None`` for an absent key; WRONGTYPE for a string."""

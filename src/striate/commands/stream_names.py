@@ -32,8 +32,6 @@ class StreamNames:
     def __init__(self, database: Database, number: int, now_ms: Callable[[], int]) -> None:
         self._database, self._number, self._now_ms = database, number, now_ms
         self._ends = database.table(ENDS)
-        # Their keys, for who has to know quickly. One that the embedding program makes joins when a command meets it.
-        self.known = {key for name in database.streams() if (key := self._key(name)) is not None}
 
     def name(self, key: bytes) -> str | None:
         """What the stream of a key is called; ``None`` for a key that no stream can have."""
@@ -59,11 +57,7 @@ class StreamNames:
         """Whether there is one, and its time is not over."""
         name = self.name(key)
         number = self._view_number(name)
-        if name is None or number is None:
-            self.known.discard(key)
-            return False
-        self.known.add(key)
-        return not self._drop_ended(name, number)
+        return name is not None and number is not None and not self._drop_ended(name, number)
 
     def open(self, key: bytes) -> Stream[bytes] | None:
         """The stream, if it is there."""
@@ -75,9 +69,7 @@ class StreamNames:
         name = self.name(key)
         if name is None:
             raise Failure(f"ERR the key of a stream must have 1 to {MOST_BYTES} bytes")
-        made = self._database.stream(name)
-        self.known.add(key)
-        return made
+        return self._database.stream(name)
 
     def drop(self, key: bytes) -> bool:
         """Remove the stream with its entries and groups; whether it was there."""
@@ -89,7 +81,6 @@ class StreamNames:
 
     def _drop(self, name: str) -> None:
         self._database._drop_nowait(name, "stream")
-        self.known.discard(self._key(name) or b"")
         self._ends._remove_nowait(_bytes(name))
 
     def rename(self, key: bytes, target: StreamNames, new: bytes) -> None:
@@ -100,8 +91,6 @@ class StreamNames:
             raise Failure("ERR a stream cannot be renamed or moved")
         end = self._end(name, number)
         self._rename(name, other)
-        self.known.discard(key)
-        target.known.add(new)
         if end:
             self._ends._write_nowait(_bytes(other), b"%d %d" % (number, end))
             self._ends._remove_nowait(_bytes(name))

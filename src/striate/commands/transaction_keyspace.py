@@ -141,7 +141,6 @@ class _TransactionStreams(StreamNames):
 
     def __init__(self, streams: StreamNames, transaction: Transaction) -> None:
         self._database, self._number, self._now_ms = streams._database, streams._number, streams._now_ms
-        self.known = set()  # of keys: the base learns of them when the transaction is committed
         self._ends = cast("Any", OverlayTable(transaction, streams._ends))
         self._transaction = transaction
 
@@ -201,14 +200,6 @@ class Views:
         if made is None:
             made = self._made[number] = TransactionKeyspace(self._keyspaces[number], self._transaction)
         return made
-
-    def committed(self) -> None:
-        """The transaction is: let the databases know which keys are streams now."""
-        for name, _ in self._transaction._names.records:
-            for keyspace in self._keyspaces:
-                key = keyspace._streams._key(text_of(name))
-                if key is not None:
-                    keyspace._streams.has(key)
 
     def __iter__(self) -> Iterator[Keyspace]:
         return (self[number] for number in range(len(self._keyspaces)))

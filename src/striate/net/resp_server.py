@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from striate._native.plaincommands import PlainCommands
 from striate._native.reactor import Connection, Reactor
 from striate.commands.dispatch import dispatch, load_commands
 from striate.commands.keyspace import Keyspace
@@ -54,9 +55,12 @@ class RespServer:
         self.server = Server(database._database, self, settings or Settings(), keyspaces)
         self._reactor = Reactor(
             database._database._partition,
-            tables=[keyspace._table for keyspace in keyspaces],
-            names=database._database._catalog._entries,
-            appended=self.server.appended.known,
+            commands=PlainCommands(
+                database._database._partition,
+                tables=[keyspace._table for keyspace in keyspaces],
+                names=database._database._catalog._entries,
+                appended=self.server.appended.known,
+            ),
             dispatch=self._dispatch,
             open_session=partial(Session, self.server),
             close_session=self._end,
