@@ -250,11 +250,11 @@ cdef class GroupCore:
 
     # ------------------------------------------------------------ groups and consumers
 
-    def _set_nowait(self, id, int only_if):
-        """Make the group, ``only_if`` 1: it must not be there, or 2: move it; ``None``: to the end of the stream."""
+    def _set_nowait(self, id, int only_if, int64_t read=-1):
+        """Make the group (``only_if`` 1) or move it (2), to an id or the end; ``read``: entries up to there or -1."""
         cdef striate_stream_edit edit
         self.begin(&edit, STRIATE_TO_SET_GROUP, None)
-        edit.only_if, edit.read = <unsigned char>only_if, -1
+        edit.only_if, edit.read = <unsigned char>only_if, read
         if id is not None:
             edit.id_given = 1
             load_id(id, "id", 0, &edit.id)
