@@ -312,6 +312,21 @@ class StreamMachine(RuleBasedStateMachine):
             self.group(name).delete()
             del self.groups[name]
 
+    @rule(ahead=st.sampled_from([(0, 0), (0, 3), (2, 0), (-1, 0)]), more=st.none() | st.integers(-1, 3))
+    def set_last_id(self, ahead: Id, more: int | None) -> None:
+        id = max(self.last[0] + ahead[0], 0), self.last[1] + ahead[1]
+        added = None if more is None else self.added + more
+        wanted = (id[0] if self.ids == "offset" else self.added) if added is None else added
+        allowed = id >= self.last and wanted >= self.added and id >= self.removed
+        if self.ids == "offset":
+            allowed = allowed and id == (wanted, 0)
+        if added == -1 or not allowed:
+            with pytest.raises((striate.StreamIdError, striate.InvalidArgumentError)):
+                self.stream.set_last_id(id, added=added)
+            return
+        self.stream.set_last_id(id, added=added)
+        self.last, self.added = id, wanted
+
     # ------------------------------------------------------------ around it
 
     @rule(ms=st.integers(-5, 100))
@@ -341,13 +356,12 @@ class StreamMachine(RuleBasedStateMachine):
         for name, group in self.groups.items():
             self.same_group(self.group(name), group)
 
-    def same_group(self, real: striate.Group[bytes], group: ModelGroup) -> None:
+    def same_group(self, real: striate.Group[bytes], group: ModelGroup, entries: Any = None) -> None:
+        entries = self.entries if entries is None else entries
         info = real.info()
         assert (pair(info.last_id), info.offset, info.pending) == (group.last, group.read, len(group.pending))
-        assert info.lag == sum(id > group.last for id in self.entries)
-        there = [
-            self.entries[id][2] for id in self.entries if min(group.pending, default=(HIGHEST, 0)) <= id <= group.last
-        ]
+        assert info.lag == sum(id > group.last for id in entries)
+        there = [entries[id][2] for id in entries if min(group.pending, default=(HIGHEST, 0)) <= id <= group.last]
         assert info.committed == min([group.read, *there[:1]])
         expected = [
             (id, one.consumer, self.idle(one) / 1000, one.deliveries) for id, one in sorted(group.pending.items())
@@ -359,8 +373,13 @@ class StreamMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("durability", ["process", "power"])
 def test_against_the_model(durability: Durability) -> None:
+    run_machine(StreamMachine, durability)
+
+
+def run_machine(machine: type[StreamMachine], durability: Durability) -> None:
+    """Run it with other calls each time."""
     run_state_machine_as_test(
-        type("Machine", (StreamMachine,), {"durability": durability}),
+        type("Machine", (machine,), {"durability": durability}),
         settings=settings(
             max_examples=EXAMPLES if durability == "process" else EXAMPLES // 2,
             stateful_step_count=40,

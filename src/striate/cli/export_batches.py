@@ -18,7 +18,7 @@ Entry = tuple[bytes | None, bytes, StreamId]  # key, value, id
 BATCH_ROWS, _BATCH_BYTES = 1000, 8 << 20
 _MOST_KEY_BYTES = 0xFFFF
 _ENTRY_HEAD_BYTES = 24  # docs/format.md: id and ordinal, which stand before an entry's key
-_MOST_NAME_BYTES = 1024
+_MOST_NAME_BYTES = 65_535
 _LAST_MS = (1 << 63) // 1_000_000 - 1
 _T = TypeVar("_T", Row, Entry)
 
