@@ -111,7 +111,7 @@ class ModelStream:
         ids: list[Id] = []
         dropped = 0
         for id in sorted(group.pending):
-            if len(ids) == count:
+            if count in (len(ids), dropped):
                 break
             if id in self.entries:
                 ids.append(id)

@@ -121,7 +121,8 @@ class Stream(_Base[V]):
             StreamIdError: the id is below the stream's last. InvalidArgumentError: another figure would be lower than
             it is, or the id removed is higher than the last.
         """
-        self._set_last_nowait(id, added, removed_id)
+        count = None if added is None else integer(added, "added", 0, 1 << 62)
+        self._set_last_nowait(id, count, removed_id)
         self._wait()
 
     def _trim_by(self, max_length: int | None, max_age: _Duration | None, before: Id | None) -> int:
