@@ -1,53 +1,23 @@
-"""A cache as a mapping: CPython's own tests where it has them, and cachetools' behaviour where it means the same."""
+"""A cache as a mapping: CPython's own tests, and what cachetools tests, with keys and values of bytes."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.anykeys import AnyKeyCache
 
 import striate
-from striate import Cache, MemoryStorage, PickleCodec
+from striate import Cache, MemoryStorage
 
 mapping_tests = pytest.importorskip("test.mapping_tests", reason="this Python comes without its tests")
 
 
-class TextCache(MutableMapping[Any, Any]):
-    """A cache whose keys are what CPython's tests use: any object."""
-
-    def __init__(self, other: Any = (), **more: Any) -> None:
-        self.cache: Cache[Any] = Cache(codec=PickleCodec())
-        self.update(other, **more)
-
-    @staticmethod
-    def key(key: Any) -> bytes:
-        hash(key)
-        return PickleCodec().encode(key)
-
-    def __getitem__(self, key: Any) -> Any:
-        try:
-            return self.cache[self.key(key)]
-        except KeyError:
-            raise KeyError(key) from None
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.cache[self.key(key)] = value
-
-    def __delitem__(self, key: Any) -> None:
-        del self.cache[self.key(key)]
-
-    def __iter__(self) -> Iterator[Any]:
-        return (PickleCodec().decode(key) for key in self.cache)
-
-    def __len__(self) -> int:
-        return len(self.cache)
-
-
 class TestWithCPythonsTests(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc, name-defined]
-    type2test = TextCache
+    type2test = AnyKeyCache
 
 
 def with_bytes(self: Any) -> dict[bytes, bytes]:
@@ -101,7 +71,7 @@ def test_is_a_mutable_mapping() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"max_items": 10}, {"max_bytes": 100_000, "ttl": 100}], ids=str)
 class TestAsCachetools:
-    """In spirit, the mixin that cachetools tests its classes with."""
+    """In spirit, the mixin that cachetools tests its classes with; that one itself is in test_cachetools.py."""
 
     def test_insert_update_delete(self, options: dict[str, Any]) -> None:
         cache = Cache(**options)

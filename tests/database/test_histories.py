@@ -25,6 +25,7 @@ def checked(db: striate.Database, file: Path) -> list[history.Transaction]:
     report = history.check(made)
     assert report.valid, str(report)
     assert not any(made_one.outcome == "unknown" for made_one in made)
+    assert appends.check_groups(db) > len(made) / 200, "hardly anything was acknowledged"
     return made
 
 

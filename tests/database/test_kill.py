@@ -150,6 +150,7 @@ def append(path: Path, durability: str, style: str, kills: int) -> Counter[str]:
         met = keys
     with striate.open(path, durability, **appends.OPTIONS) as db:
         appends.read_all(db, file, sorted(met))
+        appends.check_groups(db)
     made = history.load(file)
     report = history.check(made)
     assert report.valid, str(report)

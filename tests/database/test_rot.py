@@ -1,4 +1,4 @@
-"""A bit turns over in some file of a database: no wrong value, no lost or risen key without a word."""
+"""A bit turns over in some file of a database: no wrong value, no lost or risen key or entry without a word."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from striate.storage.check import repair
 OPTIONS = {"segment_bytes": 4096, "compaction_interval_s": None}
 A_FEW = 400
 MANY = 10_000  # of each kind
+STREAMS = ("s", "t")
 IGNORED = {"lock", "live", "reserve"}  # no data, and made anew
 
 
@@ -26,13 +28,17 @@ class Base:
     """A database that is intact."""
 
     files: dict[str, bytes]
-    rows: dict[tuple[str, bytes], bytes]
+    rows: dict[tuple[str, Any], Any]  # of tables, and entries of streams
+    groups: dict[str, Any]
     killed: bool  # its last segment is not sealed
 
 
 def write(db: striate.Database, seed: int, steps: int) -> None:
     chance = random.Random(seed)
     for step in range(steps):
+        if chance.random() < 0.4:
+            change_stream(db.stream(chance.choice(STREAMS)), chance, step)
+            continue
         table = db.table(chance.choice("ab"))
         key = b"k%d" % chance.randrange(12)
         if chance.random() < 0.2:
@@ -43,8 +49,41 @@ def write(db: striate.Database, seed: int, steps: int) -> None:
             table.set(key, b"%d " % step + b"x" * chance.randrange(200), ttl=chance.choice((None, 10**6)))
 
 
-def held(db: striate.Database) -> dict[tuple[str, bytes], bytes]:
-    return {(name, key): value for name in db.tables() for key, value in db.stored(name).scan()}
+def change_stream(stream: striate.Stream[bytes], chance: random.Random, step: int) -> None:
+    group, what = stream.group("g", "0"), chance.random()
+    if what < 0.5:
+        stream.append(b"%d " % step + b"y" * chance.randrange(100), chance.choice((None, b"key")))
+    elif what < 0.6:
+        stream.append_many([b"%d" % step, b""])
+    elif what < 0.8:
+        group.acknowledge(group.read(chance.choice(("anna", "ben")), count=3)[1:])
+    elif what < 0.9:
+        stream.delete(entry.id for entry in stream.reverse_range(count=1))
+    else:
+        stream.trim(max_length=max(len(stream) - 1, 0))
+
+
+def held(db: striate.Database) -> dict[tuple[str, Any], Any]:
+    rows = {(name, key): value for name in db.tables() for key, value in db.stored(name).scan()}
+    return rows | {(name, entry.id): (entry.value, entry.key) for name in db.streams() for entry in db.stream(name)}
+
+
+def look_up(db: striate.Database, name: str, key: Any) -> Any:
+    if name not in STREAMS:
+        return db.stored(name).get(key)
+    entry = db.stream(name).get(key)
+    return entry and (entry.value, entry.key)
+
+
+def groups_of(db: striate.Database) -> dict[str, Any]:
+    """All but times."""
+    found: dict[str, Any] = {}
+    for name in db.streams():
+        stream = db.stream(name)
+        group = stream.group("g", "0")
+        pending = [(one.id, one.consumer, one.deliveries) for one in group.pending(count=None)]
+        found[name] = stream.info(), group.info(), [(one.name, one.pending) for one in group.consumers()], pending
+    return found
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -58,7 +97,7 @@ def make_base(path: Path, kind: str) -> Base:
     hints = (path / "hints").read_bytes()
     with striate.open(path, "process", _disk=ThreadlessDisk(), **OPTIONS) as db:
         write(db, 2, 30)
-        rows = held(db)
+        rows, groups = held(db), groups_of(db)
         db.sync()
         files = files_of(path)
     if kind != "killed":
@@ -67,7 +106,7 @@ def make_base(path: Path, kind: str) -> Base:
         files["hints"] = hints
     elif kind != "hints":
         files.pop("hints")
-    return Base(files, rows, kind == "killed")
+    return Base(files, rows, groups, kind == "killed")
 
 
 KINDS = ["hints", "older hints", "no hints", "killed"]
@@ -92,13 +131,14 @@ def judge(path: Path, base: Base, name: str, place: int) -> str:
     with db:
         told = base.killed and db.recovery.set_aside_bytes > 0
         noticed = "reported" if told else ""
-        for (table, key), value in base.rows.items():
+        for (where, key), value in base.rows.items():
             try:
-                seen = db.stored(table).get(key)
+                seen = look_up(db, where, key)
             except StriateError:
                 noticed = noticed or "error"
                 continue
-            assert seen == value or told, f"{name} bit {place}: {table} {key!r} is {seen!r}, and not {value!r}"
+            assert seen == value or told, f"{name} bit {place}: {where} {key!r} is {seen!r}, and not {value!r}"
+        assert groups_of(db) == base.groups or told, f"{name} bit {place}"
         try:
             rows = held(db)
         except StriateError:

@@ -1,10 +1,12 @@
-"""A stream and its groups against plain dicts, step by step: with reopening, hints, compaction and a clock that moves.
+"""A stream and its groups against plain dicts, step by step: from a thread and from tasks, with reopening, hints,
+compaction and a clock that moves.
 
 A longer run: ``STRIATE_MODEL_EXAMPLES=1500 pytest tests/database/test_stream_model.py``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from support.driver import InTasks, in_task
 
 import striate
 from striate.types import Durability
@@ -56,12 +59,13 @@ def pair(entry: Any) -> Id:
 
 
 class StreamMachine(RuleBasedStateMachine):
-    """Every operation on one stream, with its result."""
+    """Every operation on one stream, with its result. Calls go to the database, or in tasks to the async one."""
 
     durability: Durability = "process"
+    tasks = False
 
-    @initialize(offset_ids=st.booleans())
-    def start(self, offset_ids: bool) -> None:
+    @initialize(offset_ids=st.booleans(), grouped=st.booleans())
+    def start(self, offset_ids: bool, grouped: bool) -> None:
         self.directory = tempfile.TemporaryDirectory()
         self.now = 1_000_000_000_000
         self.ids: Any = "offset" if offset_ids else "time"
@@ -69,21 +73,26 @@ class StreamMachine(RuleBasedStateMachine):
         self.last = self.removed = self.low = (0, 0)
         self.added = 0
         self.groups: dict[str, ModelGroup] = {}
+        self.runner = asyncio.Runner()
         self.open()
+        if grouped:  # else most runs are over before anything is pending
+            self.make_group("one", None)
+            self.append_many(40, b"")
+            self.deliver("one", "anna", 20, False)
 
     def open(self) -> None:
-        self.db = striate.open(
-            Path(self.directory.name) / "db",
-            self.durability,
-            segment_bytes=8192,
-            compaction_interval_s=None,
-            clock=lambda: self.now * 1000,
-        )
-        self.stream = self.db.stream("s", ids=self.ids)
+        path = Path(self.directory.name) / "db"
+        options: dict[str, Any] = {"clock": lambda: self.now * 1000, "segment_bytes": 8192}
+        opener = striate.aopen if self.tasks else striate.open
+        db = in_task(self.runner, lambda: opener(path, self.durability, compaction_interval_s=None, **options))
+        self.db: Any = InTasks(self.runner, db) if self.tasks else db
+        stream = self.db.stream("s", ids=self.ids)
+        self.stream: Any = InTasks(self.runner, stream) if self.tasks else stream
 
     def teardown(self) -> None:
         if hasattr(self, "db"):
             self.db.close()
+            self.runner.close()
             self.directory.cleanup()
 
     # ------------------------------------------------------------ the model
@@ -110,8 +119,12 @@ class StreamMachine(RuleBasedStateMachine):
     def idle(self, one: Pending) -> int:
         return max(self.now - one.since, 0)
 
-    def group(self, name: str) -> striate.Group[bytes]:
-        return striate.Group(self.stream, name)
+    def group(self, name: str) -> Any:
+        """A handle on a group that may not be there."""
+        if not self.tasks:
+            return striate.Group(self.stream, name)
+        stream = self.stream.own
+        return InTasks(self.runner, striate.AsyncGroup(stream, striate.Group(stream._own, name)))
 
     def forget(self, kept: Any) -> None:
         self.entries = {id: entry for id, entry in self.entries.items() if kept(id)}
@@ -356,7 +369,7 @@ class StreamMachine(RuleBasedStateMachine):
         for name, group in self.groups.items():
             self.same_group(self.group(name), group)
 
-    def same_group(self, real: striate.Group[bytes], group: ModelGroup, entries: Any = None) -> None:
+    def same_group(self, real: Any, group: ModelGroup, entries: Any = None) -> None:
         entries = self.entries if entries is None else entries
         info = real.info()
         assert (pair(info.last_id), info.offset, info.pending) == (group.last, group.read, len(group.pending))
@@ -372,14 +385,15 @@ class StreamMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("durability", ["process", "power"])
-def test_against_the_model(durability: Durability) -> None:
-    run_machine(StreamMachine, durability)
+@pytest.mark.parametrize("tasks", [False, True], ids=["thread", "tasks"])
+def test_against_the_model(durability: Durability, tasks: bool) -> None:
+    run_machine(StreamMachine, durability, tasks)
 
 
-def run_machine(machine: type[StreamMachine], durability: Durability) -> None:
+def run_machine(machine: type[StreamMachine], durability: Durability, tasks: bool = False) -> None:
     """Run it with other calls each time."""
     run_state_machine_as_test(
-        type("Machine", (machine,), {"durability": durability}),
+        type("Machine", (machine,), {"durability": durability, "tasks": tasks}),
         settings=settings(
             max_examples=EXAMPLES if durability == "process" else EXAMPLES // 2,
             stateful_step_count=40,

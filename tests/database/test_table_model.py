@@ -7,7 +7,6 @@ A longer run: ``STRIATE_MODEL_EXAMPLES=1500 pytest tests/database/test_table_mod
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import tempfile
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from support.driver import in_task
 
 import striate
 from striate.types import Durability
@@ -45,7 +45,7 @@ class Row:
 
 
 class TableMachine(RuleBasedStateMachine):
-    """Every operation on two tables, with its result. Calls go to the database, or through a loop to the async one."""
+    """Every operation on two tables, with its result. Calls go to the database, or in tasks to the async one."""
 
     durability: Durability = "process"
     tasks = False
@@ -56,19 +56,12 @@ class TableMachine(RuleBasedStateMachine):
         self.now = 1_000_000_000_000_000
         self.rows: dict[str, dict[bytes, Row]] = {"a": {}, "b": {}}
         self.copies = 0
-        self.loop = asyncio.new_event_loop()
+        self.runner = asyncio.Runner()
         self.open()
 
     def do(self, call: Callable[[], Any]) -> Any:
         """What a call gives, here or in a task."""
-        if not self.tasks:
-            return call()
-
-        async def run() -> Any:
-            result = call()
-            return await result if inspect.isawaitable(result) else result
-
-        return self.loop.run_until_complete(run())
+        return in_task(self.runner, call) if self.tasks else call()
 
     def open(self) -> None:
         path = Path(self.directory.name) / "db"
@@ -82,9 +75,7 @@ class TableMachine(RuleBasedStateMachine):
         if hasattr(self, "db"):
             self.do(self.db.close)
             self.directory.cleanup()
-        if hasattr(self, "loop"):
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
-            self.loop.close()
+            self.runner.close()
 
     # ------------------------------------------------------------ the model
 

@@ -6,7 +6,8 @@ An `AsyncDriver` owns a private event loop; every method that is to be awaited i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,31 @@ class AsyncDriver:
 def open_driver(kind: str, path: str | Path, *arguments: Any, **options: Any) -> SyncDriver | AsyncDriver:
     made = SyncDriver if kind == "sync" else AsyncDriver
     return made(path, *arguments, **options)
+
+
+def in_task(runner: asyncio.Runner, call: Callable[[], Any]) -> Any:
+    """What a call gives that is made in a task of its own; a coroutine is run to its end."""
+
+    async def run() -> Any:
+        result = call()
+        return await result if inspect.isawaitable(result) else result
+
+    return runner.run(run())
+
+
+class InTasks:
+    """An object of the async interface with the face of its sync twin: each call is a task."""
+
+    def __init__(self, runner: asyncio.Runner, own: Any) -> None:
+        self.runner, self.own = runner, own
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **options: in_task(
+            self.runner, lambda: getattr(self.own, name)(*arguments, **options)
+        )
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.own
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.own)
