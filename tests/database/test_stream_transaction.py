@@ -252,13 +252,15 @@ async def test_tasks(tmp_path: Path, durability: Durability) -> None:
         stream = db.stream("s")
         group = await stream.group("g", "0")
         async with db.transaction() as tx:
-            tx.stream("s").append(b"a")
+            tx.stream("s").append(b"a", id="1-1")
             assert values(tx[group].read("anna")) == [b"a"] and len(stream) == 0
             tx.stream(b"\xfe").append(b"b")
         assert values(db.stream(b"\xfe")) == [b"b"] and group.info().pending == 1
         await db.rename_stream(b"\xfe", "t")
         assert db.names() == {b"s": "stream", b"t": "stream"}
         assert await db.drop_stream("t") and not await db.drop_stream("t") and not await db.drop_table("no")
+        await stream.set_last_id("1-5", added=7)
+        assert stream.info().added == 7 and await stream.append(b"z", id="1-*") == striate.StreamId("1-6")
         dropped = db.stream("u")
         assert await db.drop_stream("u")
         with pytest.raises(striate.DroppedError):

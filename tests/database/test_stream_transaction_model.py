@@ -17,6 +17,7 @@ from hypothesis.stateful import rule
 import striate
 from striate.types import Durability
 from tests.database.test_stream_model import (
+    Id,
     StreamMachine,
     consumer_names,
     group_names,
@@ -150,6 +151,21 @@ class TransactionMachine(StreamMachine):
         assert (pair(info.last_id), pair(info.removed_id)) == (last, removed) and info.groups == sorted(groups)
         for name, group in groups.items():
             self.same_group(self.group(name), group, entries)
+
+    @rule(ahead=st.sampled_from([(0, 0), (0, 3), (2, 0), (-1, 0)]), more=st.none() | st.integers(-1, 3))
+    def set_last_id(self, ahead: Id, more: int | None) -> None:
+        id = max(self.last[0] + ahead[0], 0), self.last[1] + ahead[1]
+        added = None if more is None else self.added + more
+        wanted = (id[0] if self.ids == "offset" else self.added) if added is None else added
+        allowed = id >= self.last and wanted >= self.added and id >= self.removed
+        if self.ids == "offset":
+            allowed = allowed and id == (wanted, 0)
+        if added == -1 or not allowed:
+            with pytest.raises((striate.StreamIdError, striate.InvalidArgumentError)):
+                self.stream.set_last_id(id, added=added)
+            return
+        self.stream.set_last_id(id, added=added)
+        self.last, self.added = id, wanted
 
     @rule(replaced=st.booleans())
     def drop(self, replaced: bool) -> None:
