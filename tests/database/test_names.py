@@ -202,6 +202,18 @@ def test_names_in_a_transaction(db: striate.Database) -> None:
     db.close()
 
 
+def test_what_was_done_to_what_is_dropped_is_not_written(db: striate.Database) -> None:
+    stream, table = db.stream("s"), db.table("t")
+    stream.append(b"old", id="1-0")
+    end = db.log.next_offset
+    with db.transaction() as tx:
+        tx[stream].delete(["1-0"])
+        tx[stream].append(b"x")
+        tx[table]["k"] = b"v"
+        assert tx.drop_stream("s") and tx.drop_table("t")
+    assert db.log.next_offset == end + 2
+
+
 def test_a_transaction_whose_stream_is_dropped(db: striate.Database) -> None:
     stream, table = db.stream("s"), db.table("t")
     changes: list[Callable[[Any], object]] = [lambda s: s.append(b"x"), len]
