@@ -43,6 +43,7 @@ class GroupCore:
         most: int,
         consumer: _Name | None = None,
         min_idle_ms: int = 0,
+        since: bool = False,
     ) -> list[tuple[StreamId, bytes, int, int]]: ...
     def _consumers(self) -> list[tuple[int, bytes, int, int, int | None]]: ...
     def _figures(
