@@ -15,8 +15,10 @@ from striate._native.keyindex cimport (
     STRIATE_MUST_NOTHING,
     striate_hold,
     striate_hold_of,
+    striate_keyindex,
 )
 from striate._native.partition cimport (
+    KEYED,
     KEYED_ENTRY,
     VIEW_EXTENSION_BYTES,
     StreamView,
@@ -32,16 +34,21 @@ from striate._native.stream cimport (
     STRIATE_IDS_EXHAUSTED,
     STRIATE_TO_ACK,
     STRIATE_TO_APPEND,
+    STRIATE_TO_DROP,
+    STRIATE_TO_REPLAY,
     striate_id,
     striate_stream,
     striate_stream_edit,
 )
-from striate._native.streamentry cimport StreamEntry, make_id
+from striate._native.streamentry cimport StreamEntry, make_id, settle_entry
 from striate._native.streamgroups cimport GroupCore
+from striate._native.streamlook cimport StreamLook
 from striate._native.streams cimport StreamCore, load_ids
 from striate._native.table cimport STRIATE_NEVER, striate_table_hash
 
 from striate.errors import GroupNotFoundError, RecordTooLargeError, StreamIdError
+
+cdef uint32_t[2] CATALOG = [0, 0]
 
 
 cdef class Commit:
@@ -50,7 +57,7 @@ cdef class Commit:
     def __cinit__(self, Partition partition not None, int64_t capacity):
         self.partition, self.capacity = partition, capacity
         self.tables, self.held, self.watched_tables, self.watched_changes = [], [], [], []
-        self.edited, self.watched_streams = [], []
+        self.edited, self.watched_streams, self.dropped = [], [], []
         self.changes = <striate_edit *>malloc(sizeof(striate_edit) * <size_t>max(capacity, 1))
         self.records = <record_input *>malloc(sizeof(record_input) * <size_t>max(capacity, 1))
         if self.changes == NULL or self.records == NULL:
@@ -121,9 +128,56 @@ cdef class Commit:
             room = PyBytes_FromStringAndSize(NULL, 1 + 16 * count)
             self.edited.append((group._core, None, group, (held, room)))
 
-    def watch_stream(self, StreamCore stream, uint64_t changes):
-        """Nothing of the stream may have changed since its ``_changes`` was this."""
-        self.watched_streams.append((stream, changes))
+    def watch_stream(self, StreamCore stream, StreamLook look):
+        """Nothing of the stream may have changed on which what was seen or done by a look depends."""
+        self.watched_streams.append((stream, look))
+
+    def replay(self, StreamCore stream, StreamLook look):
+        """Change a stream as a look at it was changed."""
+        self.edited.append((stream, None, None, look))
+
+    def enter(self, bytes name not None, bytes text not None):
+        """Write a record of the catalog, view 0. To be called before any :meth:`add`."""
+        self.add_record(name, text, <const char *>CATALOG)
+
+    def drop(self, view):
+        """Let a table or stream hold nothing any more, and take nothing; what the catalog says of it comes with it."""
+        self.dropped.append(view)
+
+    cdef int add_record(self, key, bytes value, const char *extension) except -1:
+        cdef record_input *record = &self.records[self.record_count]
+        cdef bytes name = b"" if key is None else key
+        if PyBytes_GET_SIZE(value) > MAX_RECORD_BYTES:
+            raise RecordTooLargeError(len(value), min(self.partition.log.segment_bytes, MAX_RECORD_BYTES))
+        memset(record, 0, sizeof(record_input))
+        record.kind, record.flags = KIND_VALUE, HAS_VIEW
+        record.extension, record.extension_size = extension, VIEW_EXTENSION_BYTES
+        if key is not None:
+            record.key, record.key_size = PyBytes_AS_STRING(name), <uint32_t>PyBytes_GET_SIZE(name)
+        record.value, record.value_size = PyBytes_AS_STRING(value), <uint32_t>PyBytes_GET_SIZE(value)
+        self.held += [name, value]
+        self.record_count += 1
+        return 0
+
+    cdef int load_look(self, StreamCore stream, StreamLook look, striate_stream_edit *edit) except -1:
+        cdef uint32_t flags
+        edit.kind, edit.count = STRIATE_TO_REPLAY, len(look.records)
+        for flags, key, value in look.records:
+            self.add_record(key, value, <const char *>stream._view.extensions[KEYED_ENTRY if flags & KEYED else flags])
+        return 0
+
+    cdef int load_drops(self, work *job) except -1:
+        cdef striate_stream_edit *edit
+        for view in self.dropped:
+            if isinstance(view, StreamView):
+                edit = &job.edits[job.edit_count]
+                memset(edit, 0, sizeof(striate_stream_edit))
+                edit.kind, edit.stream = STRIATE_TO_DROP, (<StreamView>view).stream
+                job.edit_count += 1
+            else:
+                job.drops[job.drop_count] = (<View>view).index
+                job.drop_count += 1
+        return 0
 
     cdef int load_edits(self, work *job) except -1:
         cdef StreamCore stream
@@ -136,6 +190,10 @@ cdef class Commit:
             memset(edit, 0, sizeof(striate_stream_edit))
             edit.stream, edit.record, edit.count = stream.stream, self.record_count, 1
             edit.now_ms, edit.visible = job.now // 1_000_000, self.partition.visible()
+            job.edit_count += 1
+            if isinstance(held, StreamLook):
+                self.load_look(stream, held, edit)
+                continue
             if entry is not None:
                 full, stored, keyed = held
                 stream.set_record(record, KEYED_ENTRY if keyed else STRIATE_ENTRY)
@@ -152,14 +210,15 @@ cdef class Commit:
                 edit.id_count = PyBytes_GET_SIZE(ids) // <int64_t>sizeof(striate_id)
                 edit.value, edit.value_capacity = PyBytes_AS_STRING(room), <uint32_t>PyBytes_GET_SIZE(room)
                 record.value, record.value_size = edit.value, edit.value_capacity
-            job.edit_count += 1
             self.record_count += 1
         return 0
 
     cdef int load_streams(self, work *job) except -1:
         # Room for what is about streams, and the streams concerned, each once and in their order.
         cdef StreamCore stream
-        cdef size_t most = len(self.edited) + len(self.watched_streams)
+        cdef StreamLook look
+        cdef watched_stream *watch
+        cdef size_t most = len(self.edited) + len(self.watched_streams) + len(self.dropped)
         job.edits = <striate_stream_edit *>malloc(sizeof(striate_stream_edit) * most)
         job.streams = <striate_stream **>malloc(sizeof(void *) * most)
         job.stream_watches = <watched_stream *>malloc(sizeof(watched_stream) * most)
@@ -167,12 +226,14 @@ cdef class Commit:
         if job.edits == NULL or job.streams == NULL or job.stream_watches == NULL or job.positions == NULL:
             raise MemoryError
         views = {stream._view for stream, *_ in self.edited} | {stream._view for stream, _ in self.watched_streams}
+        views |= {view for view in self.dropped if isinstance(view, StreamView)}
         for view in sorted(views, key=_stream_number):
             job.streams[job.stream_count] = (<StreamView>view).stream
             job.stream_count += 1
-        for stream, changes in self.watched_streams:
-            job.stream_watches[job.stream_watch_count].stream = stream.stream
-            job.stream_watches[job.stream_watch_count].changes = changes
+        for stream, look in self.watched_streams:
+            watch = &job.stream_watches[job.stream_watch_count]
+            watch.stream, watch.parts = stream.stream, look.parts
+            memcpy(watch.counts, look.start.counts, sizeof(watch.counts))
             job.stream_watch_count += 1
         return 0
 
@@ -185,17 +246,21 @@ cdef class Commit:
         cdef int status
         cdef TableCore table
         cdef View view
-        cdef bint streams = self.edited or self.watched_streams
+        cdef bint streams = self.edited or self.watched_streams or self.dropped
         for number in range(self.count):
             view = (<TableCore>self.tables[number])._view
             stripes[view] = stripes.get(view, 0) | striate_hold_of(view.index, self.changes[number].key.hash)
         for table in self.watched_tables:
             stripes[table._view] = STRIATE_HOLD_ALL
+        for each in self.dropped:
+            if isinstance(each, View):
+                stripes[each] = STRIATE_HOLD_ALL
         memset(&job, 0, sizeof(job))
         try:
             job.holds = <striate_hold *>malloc(sizeof(striate_hold) * <size_t>max(len(stripes), 1))
             job.watches = <watched *>malloc(sizeof(watched) * <size_t>max(len(self.watched_tables), 1))
-            if job.holds == NULL or job.watches == NULL:
+            job.drops = <striate_keyindex **>malloc(sizeof(void *) * <size_t>max(len(self.dropped), 1))
+            if job.holds == NULL or job.watches == NULL or job.drops == NULL:
                 raise MemoryError
             if streams:
                 self.load_streams(&job)
@@ -208,15 +273,18 @@ cdef class Commit:
             job.now = self.partition.now_ns()
             if streams:
                 self.load_edits(&job)
+                self.load_drops(&job)
             job.changes, job.change_count = self.changes, self.count
             job.records, job.record_count = self.records, self.record_count
             status = self.partition.commit(&job)
             if status != 0:
                 return self.refused(status, &job)
+            self.first_version = job.first_version
             self.settle()
         finally:
             free(job.holds)
             free(job.watches)
+            free(job.drops)
             free(job.edits)
             free(job.streams)
             free(job.stream_watches)
@@ -227,9 +295,7 @@ cdef class Commit:
         cdef StreamEntry entry
         for _, entry, _, held in self.edited:
             if entry is not None:
-                memcpy(&entry.id_, PyBytes_AS_STRING(held[0]), sizeof(striate_id))
-                memcpy(&entry.number, PyBytes_AS_STRING(held[0]) + sizeof(striate_id), 8)
-                entry.settled = True
+                settle_entry(entry, PyBytes_AS_STRING(held[0]))
 
     cdef object refused(self, int status, const work *job):
         cdef int64_t failed = job.failed

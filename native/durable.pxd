@@ -15,6 +15,8 @@ cdef class TableCore:
     cdef striate_keyindex *index      # of the view
     cdef object encode, decode        # to and from bytes; None: values are bytes
 
+    # Raises where there is nothing to be read any more.
+    cdef int check_open(self) except -1
     # Where the key's record is, for readers or for a transaction.
     cdef int look_up(self, const striate_key *key, bint latest, striate_spot *spot) except -1
     # Its frame when it is there and has not expired, else None.

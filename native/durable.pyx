@@ -26,6 +26,7 @@ from striate._native.keyindex cimport (
 )
 from striate._native.mapping cimport Window
 from striate._native.partition cimport VIEW_EXTENSION_BYTES, deadline_of, view_extension, work
+from striate._native.platform cimport striate_load_u32
 from striate._native.single cimport write_one
 from striate._native.table cimport STRIATE_NEVER, striate_table_hash
 
@@ -88,6 +89,13 @@ cdef class TableCore:
     # ------------------------------------------------------------ reading
 
     @cython.final
+    cdef int check_open(self) except -1:
+        self._partition.log.check_open()
+        if striate_load_u32(&self.index.dropped):
+            self._partition.raise_dropped(self.index.number)
+        return 0
+
+    @cython.final
     cdef int look_up(self, const striate_key *key, bint latest, striate_spot *spot) except -1:
         cdef uint64_t *durable = NULL if latest else &self._partition.log.durable_next
         cdef int64_t now = self._partition.now_ns() if latest and self.index.latest.timed else 0
@@ -131,7 +139,7 @@ cdef class TableCore:
         cdef frame_view view
         cdef uint32_t ahead
         load_key(key, &name)
-        self._partition.log.check_open()
+        self.check_open()
         name.hash = striate_table_hash(self.index.latest, name.bytes, name.size, 0)
         if self.find(&name, latest, &spot, &view, &ahead) is None:
             version[0] = 0
@@ -188,7 +196,7 @@ cdef class TableCore:
         cdef uint32_t ahead
         cdef Segment segment
         load_key(key, &name)
-        self._partition.log.check_open()
+        self.check_open()
         name.hash = striate_table_hash(self.index.latest, name.bytes, name.size, 0)
         segment = self.find(&name, False, &spot, &view, &ahead)
         if segment is None:
@@ -204,7 +212,7 @@ cdef class TableCore:
         cdef uint32_t flags = 0
         cdef int64_t deadline
         load_key(key, &name)
-        self._partition.log.check_open()
+        self.check_open()
         name.hash = striate_table_hash(self.index.latest, name.bytes, name.size, 0)
         if self.find(&name, False, &spot, &view, &ahead) is None:
             raise KeyError(key)
@@ -221,7 +229,7 @@ cdef class TableCore:
         cdef uint32_t ahead
         cdef uint64_t end = 0
         load_key(key, &name)
-        self._partition.log.check_open()
+        self.check_open()
         name.hash = striate_table_hash(self.index.latest, name.bytes, name.size, 0)
         if self.find(&name, True, &spot, &view, &ahead) is None:
             return 0, None, 0

@@ -186,7 +186,7 @@ cdef class DurableTable(TableCore):
         cdef wanted *items
         cdef list result
         cdef int _look
-        self._partition.log.check_open()
+        self.check_open()
         items = <wanted *>malloc(sizeof(wanted) * <size_t>max(count, 1))
         try:
             if items == NULL:
@@ -260,7 +260,7 @@ cdef class DurableTable(TableCore):
         cdef striate_stripe *stripe
         cdef uint32_t number
         cdef int64_t now
-        self._partition.log.check_open()
+        self.check_open()
         now = self._partition.now_ns() if self.index.latest.timed else 0
         with nogil:
             if now:
@@ -283,7 +283,7 @@ cdef class DurableTable(TableCore):
         cdef uint32_t key_size
         cdef uint64_t version
         cdef const char *at
-        self._partition.log.check_open()
+        self.check_open()
         memset(&walk, 0, sizeof(walk))
         walk.index, walk.cursor = self.index, cursor
         walk.prefix, walk.prefix_size = PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)

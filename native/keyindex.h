@@ -30,6 +30,7 @@ typedef struct striate_keyindex {
     striate_table *latest;
     striate_table *settling; /* NULL at "process" durability */
     uint64_t number;         /* for the order of locks */
+    uint32_t dropped;        /* no key is here any more; written under all stripes' locks, atomic */
     uint64_t changes;        /* of any key; written under a stripe's lock and the log's write lock, atomic */
     int64_t settling_count;  /* entries of `settling`, for who has no lock; atomic */
     int64_t sweep_at;        /* how many there may be; atomic */

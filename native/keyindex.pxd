@@ -21,6 +21,7 @@ cdef extern from "keyindex.h" nogil:
         striate_table *latest
         striate_table *settling
         uint64_t number
+        uint32_t dropped
         uint64_t changes
     ctypedef struct striate_edit:
         striate_keyindex *index

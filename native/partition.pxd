@@ -17,7 +17,8 @@ from striate._native.stream cimport striate_stream, striate_stream_edit
 
 cdef enum:
     VIEW_EXTENSION_BYTES = 8
-    KEYED_ENTRY = 5
+    LAST_SET = 5
+    KEYED_ENTRY = 6
     KEYED = 256                       # view flag of a stream's entry: behind its head the key has one of the user's
     EXPIRES = 1                       # view flag: the value begins with its end, milliseconds since the epoch
     STATUS_BUSY = -6001               # somebody has a lock
@@ -30,10 +31,11 @@ cdef struct watched:
     uint64_t changes
 
 
-# The same of a stream.
+# The same of parts of a stream, a bit each.
 cdef struct watched_stream:
     striate_stream *stream
-    uint64_t changes
+    uint64_t counts[3]
+    uint32_t parts
 
 
 # A transaction on its way into the log. Everything borrowed.
@@ -50,6 +52,8 @@ cdef struct work:
     int64_t edit_count
     watched_stream *stream_watches
     int64_t stream_watch_count
+    striate_keyindex **drops          # tables that are dropped, all their stripes held
+    int64_t drop_count
     record_input *records
     uint32_t *positions               # for as many records, where there are edits
     int64_t record_count
@@ -66,6 +70,9 @@ cdef class Partition:
     cdef readonly bint power
     cdef readonly bint poisoned       # memory ran out between log and index
     cdef dict views                   # by number
+    cdef readonly dict dropped        # the same of what is no more: (version of the record that says so, name)
+    cdef readonly dict names          # versions of the latest records of the catalog
+    cdef public uint64_t highest      # number that a view has or had
     cdef uint64_t hash_key[2]
     # Guards the descriptor: behind the stream's lock it may be closed, and its number be another file's.
     cdef striate_word_lock tell_lock
@@ -85,8 +92,9 @@ cdef class Partition:
     # The frame of a record, and its segment; None when it is no longer in the log.
     cdef Segment frame_at(self, striate_spot spot, frame_view *view)
     cdef int check_usable(self) except -1
-    # What of this number is there: both NULL, or one of them not.
-    cdef void find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil
+    # What of this number is there: both NULL, or one of them not. The version from which on it is dropped, or 0.
+    cdef uint64_t find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil
+    cdef int raise_dropped(self, uint64_t number) except -1
     # Readers see records of lower or equal versions.
     cdef uint64_t visible(self) noexcept nogil
 
@@ -105,7 +113,7 @@ cdef class StreamView:
     cdef readonly Partition partition
     cdef striate_stream *stream
     cdef readonly uint32_t number
-    cdef uint32_t extensions[6][2]    # of its records, by their kind; the last of entries with a key
+    cdef uint32_t extensions[7][2]    # of its records, by their kind; the last of entries with a key
 
 
 # Waits for the stream's lock, which may be held by one who waits for the GIL.

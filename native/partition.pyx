@@ -1,10 +1,9 @@
 """A log with views of it, and commits to them (declared in partition.pxd)."""
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from posix.unistd cimport write
 
 from striate._native.frame cimport (
-    HAS_VIEW,
     KIND_VALUE,
     STATUS_MISSING,
     STATUS_NO_MEMORY,
@@ -29,28 +28,25 @@ from striate._native.platform cimport (
     striate_load_u32,
     striate_load_u64,
     striate_prefetch,
+    striate_store_u32,
 )
 from striate._native.reader cimport as_offset
 from striate._native.store cimport WRITE_BYTES, read_frame_of
 from striate._native.stream cimport (
+    STRIATE_DROPPED,
     STRIATE_ENTRY,
-    STRIATE_PIECE_HEAD_BYTES,
-    STRIATE_TO_APPEND,
-    STRIATE_TO_SAVE,
+    STRIATE_PARTS,
     striate_stream,
-    striate_stream_edit,
     striate_stream_free,
     striate_stream_new,
-    striate_stream_next_head,
     striate_stream_plan,
-    striate_stream_prepare,
-    striate_stream_take_in,
 )
+from striate._native.streamedit cimport make_records, take_in_edit
 from striate._native.table cimport STRIATE_CHANGED, STRIATE_NEVER
 
 import os
 
-from striate.errors import CorruptRecordError
+from striate.errors import CorruptRecordError, DroppedError
 
 cdef extern from "clock.h" nogil:
     int64_t striate_realtime_ns()
@@ -70,29 +66,6 @@ cdef int64_t deadline_of(const frame_view *view, uint32_t flags, uint32_t *ahead
     if milliseconds > <uint64_t>(STRIATE_NEVER // MILLISECOND_NS):
         return STRIATE_NEVER
     return <int64_t>milliseconds * MILLISECOND_NS
-
-
-cdef int make_records(striate_stream_edit *edit, record_input *records) noexcept nogil:
-    # The bytes of a change of a stream, as it is now.
-    cdef int64_t number, left
-    cdef int status
-    if edit.kind == STRIATE_TO_APPEND:
-        for number in range(edit.record, edit.record + edit.count):
-            status = striate_stream_next_head(edit, <char *>records[number].key)
-            if status != 0:
-                return status
-        return 0
-    status = striate_stream_prepare(edit)
-    if edit.kind == STRIATE_TO_SAVE:
-        for number in range(edit.count):
-            left = min(max(<int64_t>edit.value_size - number * edit.length, 0), edit.length)
-            records[edit.record + number].value = edit.value + number * (STRIATE_PIECE_HEAD_BYTES + edit.length)
-            records[edit.record + number].value_size = <uint32_t>(STRIATE_PIECE_HEAD_BYTES + left)
-        return status
-    records[edit.record].value_size = edit.value_size
-    if edit.count == 2:
-        records[edit.record + 1].value_size = edit.dropped_size
-    return status
 
 
 cdef class View:
@@ -115,16 +88,17 @@ cdef class View:
 cdef class StreamView:
     """One numbered view of a partition's log that is a stream."""
 
-    def __cinit__(self, Partition partition, uint32_t number):
+    def __cinit__(self, Partition partition, uint32_t number, bint entered=True):
         cdef uint32_t kind
         self.partition, self.number = partition, number
-        for kind in range(5):
+        for kind in range(LAST_SET + 1):
             self.extensions[kind][0], self.extensions[kind][1] = number, kind
         self.extensions[KEYED_ENTRY][0], self.extensions[KEYED_ENTRY][1] = number, STRIATE_ENTRY | KEYED
         self.stream = striate_stream_new(number)
         if self.stream == NULL:
             raise MemoryError
-        partition.views[number] = self
+        if entered:
+            partition.views[number] = self
 
     def __dealloc__(self):
         if self.stream != NULL:
@@ -146,6 +120,14 @@ cdef class StreamView:
         striate_futex_wake_all(&self.stream.word)
 
 
+cdef bint has_changed(const watched_stream *watch) noexcept nogil:
+    cdef int part
+    for part in range(STRIATE_PARTS):
+        if watch.parts & (1 << part) and watch.stream.counts[part] != watch.counts[part]:
+            return True
+    return False
+
+
 cdef void lock_stream(striate_stream *stream) noexcept:
     if not striate_try_lock(&stream.lock):
         with nogil:
@@ -159,7 +141,7 @@ cdef class Partition:
         cdef bytes secret = os.urandom(16)
         self.log = log
         self.power = log._power
-        self.views = {}
+        self.views, self.dropped, self.names = {}, {}, {}
         self.descriptor = -1
         memcpy(self.hash_key, <const char *>secret, 16)
 
@@ -232,6 +214,14 @@ cdef class Partition:
         # What must hold, and the records of streams.
         cdef int64_t number
         cdef int status
+        for number in range(job.hold_count):
+            if striate_load_u32(&job.holds[number].index.dropped):
+                job.failed = <int64_t>job.holds[number].index.number
+                return STRIATE_DROPPED
+        for number in range(job.stream_count):
+            if job.streams[number].dropped:
+                job.failed = <int64_t>job.streams[number].number
+                return STRIATE_DROPPED
         for number in range(job.change_count):
             if job.changes[number].condition == STRIATE_MUST_NOTHING:
                 continue
@@ -244,7 +234,7 @@ cdef class Partition:
                 job.failed = job.change_count + number
                 return STRIATE_CHANGED
         for number in range(job.stream_watch_count):
-            if job.stream_watches[number].stream.changes != job.stream_watches[number].changes:
+            if has_changed(&job.stream_watches[number]):
                 job.failed = job.change_count + job.watch_count + number
                 return STRIATE_CHANGED
         for number in range(job.stream_count):
@@ -257,24 +247,17 @@ cdef class Partition:
         return 0
 
     cdef int take_in_all(self, work *job) noexcept nogil:
-        cdef striate_stream_edit *edit
-        cdef record_input *record
-        cdef uint32_t kind
-        cdef uint64_t version
-        cdef int64_t number, at
+        cdef int64_t number
         for number in range(job.change_count):
             if job.changes[number].record >= 0:
                 if striate_edit_apply(&job.changes[number], job.now, &job.horizon) != 0:
                     return STATUS_NO_MEMORY
         for number in range(job.edit_count):
-            edit = &job.edits[number]
-            for at in range(edit.record, edit.record + edit.count):
-                record = &job.records[at]
-                memcpy(&kind, record.extension + 4, 4)
-                version = job.first_version + <uint64_t>at
-                if striate_stream_take_in(edit.stream, kind & 0xFF, record.key, record.key_size, record.value,
-                                          record.value_size, version, job.positions[at]) != 0:
-                    return STATUS_NO_MEMORY
+            if take_in_edit(&job.edits[number], job.records, job.first_version, job.positions) != 0:
+                return STATUS_NO_MEMORY
+        for number in range(job.drop_count):
+            striate_store_u32(&job.drops[number].dropped, True)
+            count_change(job.drops[number])
         return 0
 
     cdef int append_records(self, work *job, bint wait) noexcept nogil:
@@ -329,6 +312,8 @@ cdef class Partition:
             if status >= 0:
                 if status == 0 and job.record_count:
                     self.log.tell()
+                if status == STRIATE_DROPPED:
+                    self.raise_dropped(<uint64_t>job.failed)
                 return status
             if status == STATUS_NO_MEMORY:
                 raise MemoryError("memory ran out while an index was changed: open the database again")
@@ -341,25 +326,14 @@ cdef class Partition:
             self.descriptor = descriptor
             striate_give_lock(&self.tell_lock)
 
+    cdef int raise_dropped(self, uint64_t number) except -1:
+        _, name = self.dropped.get(number, (0, None))
+        raise DroppedError(self.log.path, name)
+
     @property
     def _views(self):
         """The views by number."""
         return self.views
-
-    def _append_catalog(self, bytes name, bytes text):
-        """Write a record of the catalog, view 0."""
-        cdef uint32_t extension[2]
-        cdef record_input record
-        cdef work job
-        memset(&job, 0, sizeof(job))
-        memset(&record, 0, sizeof(record))
-        extension[0] = extension[1] = 0
-        record.key, record.key_size = name, <uint32_t>len(name)
-        record.value, record.value_size = text, <uint32_t>len(text)
-        record.extension, record.extension_size = <const char *>extension, VIEW_EXTENSION_BYTES
-        record.kind, record.flags = KIND_VALUE, HAS_VIEW
-        job.records, job.record_count = &record, 1
-        self.commit(&job)
 
     def _wait_durable(self):
         """Wait until everything committed so far is on disk."""
@@ -400,14 +374,17 @@ cdef class Partition:
                 raise CorruptRecordError(segment.store.path, reason, position=position, offset=offset)
         return None
 
-    cdef void find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil:
+    cdef uint64_t find_view(self, uint32_t number, striate_keyindex **index, striate_stream **stream) noexcept nogil:
         index[0], stream[0] = NULL, NULL
         with gil:
+            if number in self.dropped:
+                return self.dropped[number][0]
             view = self.views.get(number)
             if isinstance(view, View):
                 index[0] = (<View>view).index
             elif view is not None:
                 stream[0] = (<StreamView>view).stream
+        return 0
 
     # ------------------------------------------------------------ upkeep
 

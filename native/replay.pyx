@@ -51,7 +51,9 @@ cdef int take_in_some(Partition partition, Segment segment, int64_t *position, i
             position[0] += view.size_bytes
             continue
         if number != known or (index == NULL and stream == NULL):
-            partition.find_view(number, &index, &stream)
+            if partition.find_view(number, &index, &stream):  # dropped
+                position[0] += view.size_bytes
+                continue
             known = number
         spot.version = segment.base_offset + view.relative_offset + 1
         spot.position = <uint32_t>(position[0] // UNIT_BYTES)
@@ -79,7 +81,8 @@ def take_in(Partition partition not None, uint64_t start, on_catalog, progress=N
     """Bring the views up to what the log holds from an offset on, in order.
 
     Args:
-        on_catalog: called with name and text of each catalog record. It makes the views their records belong to.
+        on_catalog: called with name, text and version of each catalog record. It makes
+            the views their records belong to.
         progress: called with ``(bytes done, bytes in all)``, now and then and at the end.
 
     Raises:
@@ -118,7 +121,8 @@ def take_in(Partition partition not None, uint64_t start, on_catalog, progress=N
                 if number:
                     View(partition, number)
                     continue
-                on_catalog(met.key[:met.key_size], met.value[:met.value_size])
+                on_catalog(met.key[:met.key_size], met.value[:met.value_size],
+                           segment.base_offset + met.relative_offset + 1)
                 position += met.size_bytes
             elif status == STATUS_NO_MEMORY:
                 raise MemoryError

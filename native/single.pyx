@@ -16,6 +16,7 @@ from striate._native.keyindex cimport (
 )
 from striate._native.lock cimport striate_give_lock, striate_try_lock
 from striate._native.partition cimport STATUS_BUSY, count_change
+from striate._native.platform cimport striate_load_u32
 from striate._native.store cimport WRITE_BYTES
 from striate._native.table cimport striate_stripe, striate_table, striate_table_stripe_of, striate_unlock
 
@@ -46,7 +47,7 @@ cdef int attempt(Partition partition, striate_edit *change, record_input *record
     if stripe == NULL:
         return STATUS_BUSY
     striate_prefetch_bucket(stripe, change.key.hash)
-    if not striate_try_lock(&partition.log.write_lock):
+    if striate_load_u32(&change.index.dropped) or not striate_try_lock(&partition.log.write_lock):
         striate_unlock(stripe)
         return STATUS_BUSY
     if partition.log.active is not None:

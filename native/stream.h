@@ -12,8 +12,11 @@
  * Entries that are not durable yet are in the index; who reads gives the version up to which it may see. Removals and
  * what groups do take effect at once (docs/decisions/0019).
  *
- * Files: streamindex.c (entries), streamgroup.c (groups), streamrecord.c (preparing and
- * taking in), streamstate.c.
+ * A transaction that looks at a stream or changes it works on a clone, which shares runs and groups with the stream
+ * until either of them changes one and takes a copy for itself (docs/decisions/0023).
+ *
+ * Files: streamindex.c (entries), streamgroup.c (groups), streamrecord.c (preparing), streamtakein.c (taking in),
+ * streamstate.c, streamclone.c.
  * What may not live here: frames, the clock, Python.
  */
 #ifndef STRIATE_STREAM_H
@@ -36,7 +39,16 @@ enum {
     STRIATE_TRIMMED = 2, /* value: an id; entries before it are gone */
     STRIATE_STATE = 3,   /* value: u32 number of this piece, u32 how many, then a piece of everything but the entries;
                           * it stands for all earlier records but them and REMOVED */
-    STRIATE_GROUP = 4    /* key: the group's name, value: an operation */
+    STRIATE_GROUP = 4,   /* key: the group's name, value: an operation */
+    STRIATE_LAST = 5     /* value: last id, highest id removed, entries ever added u64 */
+};
+
+/* Parts of a stream that a transaction may depend on, each with a count of its changes. */
+enum {
+    STRIATE_TOP = 0,      /* entries at the end: their number, the last id */
+    STRIATE_REMOVALS = 1, /* entries that are gone */
+    STRIATE_GROUPS = 2,
+    STRIATE_PARTS = 3
 };
 
 /* Head of an entry's key: id and ordinal, little-endian. */
@@ -55,9 +67,10 @@ _Static_assert(sizeof(striate_slot) == 20, "what the README says of memory");
 #define STRIATE_MALFORMED (-4)
 
 typedef struct striate_run {
+    uint32_t shares; /* how many streams have it, atomic; only one may change it */
+    uint32_t count, alive, capacity;
     striate_id id; /* of the first slot; so the next two */
     uint64_t version, ordinal;
-    uint32_t count, alive, capacity;
     striate_slot slots[];
 } striate_run;
 
@@ -91,6 +104,7 @@ typedef struct striate_consumer {
 } striate_consumer;
 
 typedef struct striate_group {
+    uint32_t shares; /* as a run's */
     char *name;
     uint32_t name_size;
     striate_id last; /* the last id delivered */
@@ -116,12 +130,13 @@ typedef struct striate_stream {
     striate_word_lock lock; /* guards all of it */
     uint64_t number;
     int32_t offset_ids; /* ids are ordinal + 1 and 0, not the time */
+    int32_t dropped;    /* nothing is here and nothing comes any more */
     striate_id last;    /* the highest id ever */
     striate_id removed; /* the highest id that was removed one by one */
     striate_id low;     /* entries before it were trimmed */
     uint64_t added;     /* entries ever */
     int64_t alive;
-    uint64_t changes;       /* of anything; atomic */
+    uint64_t counts[STRIATE_PARTS]; /* of changes */
     uint64_t version;       /* of the latest record; the next two likewise */
     uint64_t state_version; /* latest STATE, its first piece: earlier records but entries and REMOVED do not count */
     uint64_t state_end;     /* its last piece */
@@ -157,6 +172,18 @@ int64_t striate_ids_sort(striate_id *ids, int64_t count);
 
 /* The rest needs the stream's lock. */
 
+/* streamclone.c. A stream with the same entries and groups, that nobody else knows; NULL: no memory. */
+striate_stream *striate_stream_clone(const striate_stream *stream);
+/* Makes a stream that nobody else knows the same as another. 0 or STRIATE_NO_MEMORY. */
+int striate_stream_become(striate_stream *stream, const striate_stream *other);
+/* A run or group of a stream, to be changed: a copy where another stream has it too. NULL: no memory. */
+striate_run *striate_run_own(striate_stream *stream, int64_t at);
+striate_group *striate_group_own(striate_stream *stream, striate_group *group);
+/* Frees it once no stream has it. */
+void striate_run_free(striate_run *run);
+/* Lets go of all it holds. */
+void striate_stream_drop(striate_stream *stream);
+
 /* streamindex.c. Ids, versions and ordinals ascend. 0 or STRIATE_NO_MEMORY. */
 int striate_stream_add(striate_stream *stream, const striate_met *entry);
 /* Up to `most` entries with from <= id <= to and version <= visible, in order of ids or against it. */
@@ -168,9 +195,10 @@ int striate_stream_find(const striate_stream *stream, striate_id id, striate_met
 int striate_stream_has(const striate_stream *stream, uint64_t version);
 /* Its record is at another position now. */
 void striate_stream_move(striate_stream *stream, uint64_t version, uint32_t position);
+/* Whether it was there, or STRIATE_NO_MEMORY. */
 int striate_stream_remove(striate_stream *stream, striate_id id);
-/* Drops entries with lower ids; how many. */
-int64_t striate_stream_trim(striate_stream *stream, striate_id low);
+/* Drops entries with lower ids: 0 or STRIATE_NO_MEMORY. */
+int striate_stream_trim(striate_stream *stream, striate_id low);
 /* The lowest id that stays when only the last `length` entries shall. */
 striate_id striate_stream_low_for(const striate_stream *stream, int64_t length);
 int64_t striate_stream_length(const striate_stream *stream, uint64_t visible);
@@ -185,8 +213,11 @@ uint32_t striate_group_consumer(const striate_group *group, const char *name, ui
 /* Takes in an operation on a group; one on a group that is not there is passed over, since a STATE without it comes. */
 int striate_group_take_in(striate_stream *stream, const char *name, uint32_t name_size, const char *value,
                           uint32_t size);
+/* Frees it once no stream has it. */
 void striate_group_free(striate_group *group);
 int striate_stream_add_group(striate_stream *stream, striate_group *group);
+/* With a zero behind; malloc, NULL: no memory. */
+char *striate_name_copy(const char *name, uint32_t size);
 /* A group without anything; NULL: no memory. */
 striate_group *striate_group_new(const char *name, uint32_t name_size);
 uint32_t striate_group_add_consumer(striate_group *group, const char *name, uint32_t size);
@@ -208,10 +239,14 @@ enum {
     STRIATE_TO_AUTO_CLAIM,   /* from `id` on; likewise */
     STRIATE_TO_READ_AGAIN,   /* the consumer's own from `id` on; likewise */
     STRIATE_TO_SET_CONSUMER, /* `consumer` */
-    STRIATE_TO_DELETE_CONSUMER
+    STRIATE_TO_DELETE_CONSUMER,
+    STRIATE_TO_SET_LAST,     /* `id`, `read` for entries added or -1, `next` for the highest id removed or 0 */
+    STRIATE_TO_REPLAY,       /* `count` records as they are: a clone has taken them in */
+    STRIATE_TO_DROP          /* no record of the stream */
 };
 enum { STRIATE_ID_AUTO = 0, STRIATE_ID_GIVEN = 1, STRIATE_ID_MS_GIVEN = 2 };
-enum { STRIATE_GROUP_ABSENT = 16, STRIATE_ID_TOO_LOW = 17, STRIATE_IDS_EXHAUSTED = 18, STRIATE_TOO_LONG = 19 };
+enum { STRIATE_GROUP_ABSENT = 16, STRIATE_ID_TOO_LOW = 17, STRIATE_IDS_EXHAUSTED = 18, STRIATE_TOO_LONG = 19,
+       STRIATE_DROPPED = 20 };
 
 typedef struct striate_stream_edit {
     striate_stream *stream;
@@ -249,7 +284,9 @@ static inline void striate_stream_plan(striate_stream *stream) {
 int striate_stream_prepare(striate_stream_edit *edit);
 /* Head of the next entry of TO_APPEND. 0, STRIATE_ID_TOO_LOW, STRIATE_IDS_EXHAUSTED. */
 int striate_stream_next_head(striate_stream_edit *edit, char *head);
-/* What a record says. 0, STRIATE_NO_MEMORY or STRIATE_MALFORMED. */
+/* Notes that a record comes which is made already. */
+void striate_stream_plan_record(striate_stream *stream, uint32_t kind, const char *key, const char *value);
+/* streamtakein.c. What a record says. 0, STRIATE_NO_MEMORY or STRIATE_MALFORMED. */
 int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *key, uint32_t key_size,
                            const char *value, uint32_t value_size, uint64_t version, uint32_t position);
 

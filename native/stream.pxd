@@ -45,12 +45,13 @@ cdef extern from "stream.h" nogil:
         striate_word_lock lock
         uint64_t number
         int32_t offset_ids
+        int32_t dropped
         striate_id last
         striate_id removed
         striate_id low
         uint64_t added
         int64_t alive
-        uint64_t changes
+        uint64_t counts[3]
         uint64_t version
         uint64_t state_version
         uint64_t state_end
@@ -107,6 +108,11 @@ cdef extern from "stream.h" nogil:
         STRIATE_TRIMMED
         STRIATE_STATE
         STRIATE_GROUP
+        STRIATE_LAST
+        STRIATE_TOP
+        STRIATE_REMOVALS
+        STRIATE_GROUPS
+        STRIATE_PARTS
         STRIATE_TO_APPEND
         STRIATE_TO_REMOVE
         STRIATE_TO_TRIM
@@ -120,16 +126,23 @@ cdef extern from "stream.h" nogil:
         STRIATE_TO_READ_AGAIN
         STRIATE_TO_SET_CONSUMER
         STRIATE_TO_DELETE_CONSUMER
+        STRIATE_TO_SET_LAST
+        STRIATE_TO_REPLAY
+        STRIATE_TO_DROP
         STRIATE_ID_GIVEN
         STRIATE_ID_MS_GIVEN
         STRIATE_GROUP_ABSENT
         STRIATE_ID_TOO_LOW
         STRIATE_IDS_EXHAUSTED
         STRIATE_TOO_LONG
+        STRIATE_DROPPED
         STRIATE_MALFORMED
 
     striate_stream *striate_stream_new(uint64_t number)
     void striate_stream_free(striate_stream *stream)
+    striate_stream *striate_stream_clone(const striate_stream *stream)
+    int striate_stream_become(striate_stream *stream, const striate_stream *other)
+    void striate_stream_drop(striate_stream *stream)
     bint striate_id_before(striate_id a, striate_id b)
     bint striate_id_equal(striate_id a, striate_id b)
     int64_t striate_ids_sort(striate_id *ids, int64_t count)
@@ -146,6 +159,7 @@ cdef extern from "stream.h" nogil:
     uint32_t striate_group_consumer(const striate_group *group, const char *name, uint32_t size)
     int64_t striate_group_seek(const striate_group *group, striate_id id)
     void striate_stream_plan(striate_stream *stream)
+    void striate_stream_plan_record(striate_stream *stream, uint32_t kind, const char *key, const char *value)
     int striate_stream_prepare(striate_stream_edit *edit)
     int striate_stream_next_head(striate_stream_edit *edit, char *head)
     int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *key, uint32_t key_size,

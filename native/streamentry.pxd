@@ -22,5 +22,7 @@ cdef class StreamEntry:
 
 cdef StreamId make_id(striate_id id)
 cdef StreamEntry make_entry(const striate_met *found, object key, object value, object decode)
+# The id and the ordinal are in the first bytes of its record's key.
+cdef void settle_entry(StreamEntry entry, const char *head) noexcept
 # From a StreamId, a StreamEntry, text as "5-1" or "5" (then with `seq`), a pair or a number of milliseconds.
 cdef int load_id(object given, str argument, uint64_t seq, striate_id *into) except -1

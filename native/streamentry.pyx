@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_CheckExact
+from libc.string cimport memcpy
 
 import re
 
@@ -22,6 +23,12 @@ cdef StreamEntry make_entry(const striate_met *found, object key, object value, 
     entry.id_, entry.number, entry.deliveries_ = found.id, found.ordinal, found.deliveries
     entry.key_, entry.value_, entry.decode, entry.settled = key, value, decode, True
     return entry
+
+
+cdef void settle_entry(StreamEntry entry, const char *head) noexcept:
+    memcpy(&entry.id_, head, sizeof(striate_id))
+    memcpy(&entry.number, head + sizeof(striate_id), 8)
+    entry.settled = True
 
 
 cdef int load_id(object given, str argument, uint64_t seq, striate_id *into) except -1:
@@ -124,15 +131,20 @@ cdef class StreamEntry:
     """One entry of a stream.
 
     Attributes:
-        id: its :class:`StreamId`; ``None`` in a transaction until it is committed. value: ``bytes``, or what the
-            stream's codec gives, which is asked when the value is: so one that the codec refuses, or whose record does
-            not verify, raises here and holds up no others; ``None`` for an entry that is pending and has been removed
-            from the stream. key: ``bytes`` or ``None``. offset: how many entries were added to the stream before it.
-            deliveries: how often a group has given it to a consumer; 0 when it was not read through one.
+        id: its :class:`StreamId`; ``None`` for an entry that a transaction appends, until it is committed or reads the
+            stream. value: ``bytes``, or what the stream's codec gives, which is asked when the value is: so one that
+            the codec refuses, or whose record does not verify, raises here and holds up no others; ``None`` for an
+            entry that is pending and has been removed from the stream. key: ``bytes`` or ``None``. offset: how many
+            entries were added to the stream before it. deliveries: how often a group has given it to a consumer; 0 when
+            it was not read through one.
     """
 
     def __init__(self):
         raise TypeError("entries are made by a stream")
+
+    def _unsettle(self):
+        """Take its id away: a savepoint was gone back to."""
+        self.settled = False
 
     @property
     def id(self):

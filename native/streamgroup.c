@@ -4,7 +4,7 @@
 #include "stream.h"
 #include "streamread.h"
 
-static char *copy_name(const char *name, uint32_t size) {
+char *striate_name_copy(const char *name, uint32_t size) {
     char *copy = malloc(size + 1u);
 
     if (copy) {
@@ -25,7 +25,8 @@ striate_group *striate_group_new(const char *name, uint32_t name_size) {
 
     if (!group)
         return NULL;
-    group->name = copy_name(name, name_size);
+    group->shares = 1;
+    group->name = striate_name_copy(name, name_size);
     group->name_size = name_size;
     if (!group->name) {
         free(group);
@@ -35,6 +36,8 @@ striate_group *striate_group_new(const char *name, uint32_t name_size) {
 }
 
 void striate_group_free(striate_group *group) {
+    if (__atomic_sub_fetch(&group->shares, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
     for (uint32_t at = 0; at < group->consumer_count; at++)
         free(group->consumers[at].name);
     free(group->consumers);
@@ -83,7 +86,7 @@ uint32_t striate_group_add_consumer(striate_group *group, const char *name, uint
 
     if (number)
         return number;
-    copy = copy_name(name, size);
+    copy = striate_name_copy(name, size);
     if (!copy)
         return 0;
     while (number < group->consumer_count && group->consumers[number].name)
@@ -331,14 +334,17 @@ int striate_group_take_in(striate_stream *stream, const char *name, uint32_t nam
     uint32_t number;
     int64_t ms;
 
+    if (group && operation == STRIATE_GROUP_DELETE) {
+        delete_group(stream, group);
+        return 0;
+    }
+    if (group && !(group = striate_group_own(stream, group)))
+        return STRIATE_NO_MEMORY;
     if (operation == STRIATE_GROUP_SET)
         return take_in_set(stream, group, name, name_size, &in);
     if (!group)
         return 0;
     switch (operation) {
-    case STRIATE_GROUP_DELETE:
-        delete_group(stream, group);
-        return 0;
     case STRIATE_GROUP_DELIVER:
         return take_in_delivery(stream, group, &in);
     case STRIATE_GROUP_ACK:

@@ -20,5 +20,5 @@ cdef class GroupCore:
     cdef int run_claim(self, striate_stream_edit *edit, int64_t most) except -1
     # The entries that one which claims has found.
     cdef list claimed(self, striate_stream_edit *edit, int64_t most)
-    cdef int set_name(self, record_input *record) noexcept
+    cdef void set_name(self, record_input *record) noexcept
     cdef int commit(self, striate_stream_edit *edit, record_input *records) except -1

@@ -12,7 +12,6 @@ from libc.string cimport memcpy, memset
 from striate._native.frame cimport MAX_KEY_BYTES, record_input
 from striate._native.inputs cimport as_utf8
 from striate._native.lock cimport striate_give_lock
-from striate._native.partition cimport lock_stream
 from striate._native.stream cimport (
     STRIATE_GROUP,
     STRIATE_GROUP_ABSENT,
@@ -38,8 +37,9 @@ from striate._native.stream cimport (
     striate_stream_group,
 )
 from striate._native.streamentry cimport load_id, make_id
+from striate._native.streamlook cimport DEPENDS_ON_ALL, DEPENDS_ON_GROUPS
 from striate._native.streams cimport StreamCore, load_ids
-from striate._native.table cimport STRIATE_PRESENT
+from striate._native.table cimport STRIATE_CHANGED, STRIATE_PRESENT
 
 from striate.errors import (
     GroupExistsError,
@@ -78,8 +78,8 @@ cdef class GroupCore:
 
     cdef striate_group *lock_group(self) except NULL:
         cdef striate_group *group
-        self._core._partition.log.check_open()
-        lock_stream(self._core.stream)
+        self._core.lock()
+        self._core.need(DEPENDS_ON_GROUPS)
         group = striate_stream_group(self._core.stream, PyBytes_AS_STRING(self.name),
                                      <uint32_t>PyBytes_GET_SIZE(self.name))
         if group == NULL:
@@ -98,9 +98,8 @@ cdef class GroupCore:
             edit.consumer, edit.consumer_size = PyBytes_AS_STRING(consumer), <uint32_t>PyBytes_GET_SIZE(consumer)
         return 0
 
-    cdef int set_name(self, record_input *record) noexcept:
+    cdef void set_name(self, record_input *record) noexcept:
         record.key, record.key_size = PyBytes_AS_STRING(self.name), <uint32_t>PyBytes_GET_SIZE(self.name)
-        return 0
 
     cdef int commit(self, striate_stream_edit *edit, record_input *records) except -1:
         cdef int status = self._core.commit_edit(edit, records)
@@ -232,10 +231,22 @@ cdef class GroupCore:
         finally:
             free(<void *>edit.ids)
 
+    def _acknowledge_strictly(self, ids):
+        """The same if all of them are pending; else one that is not, and nothing is done."""
+        cdef striate_stream_edit edit
+        self.begin(&edit, STRIATE_TO_ACK, None)
+        edit.strict = True
+        edit.ids = load_ids(ids, &edit.id_count)
+        try:
+            return make_id(edit.id) if self.run(&edit, 1 + 16 * edit.id_count) == STRIATE_CHANGED else None
+        finally:
+            free(<void *>edit.ids)
+
     def _check_ids(self, ids):
-        """Refuse what is no id."""
+        """Refuse what is no id; how many different ones."""
         cdef int64_t count
         free(load_ids(ids, &count))
+        return count
 
     # ------------------------------------------------------------ groups and consumers
 
@@ -272,8 +283,9 @@ cdef class GroupCore:
 
     # ------------------------------------------------------------ figures
 
-    def _pending(self, start, stop, int64_t most, consumer=None, int64_t min_idle_ms=0):
-        """Pending entries from one id to another: ``[(id, consumer, idle in ms, deliveries)]``."""
+    def _pending(self, start, stop, int64_t most, consumer=None, int64_t min_idle_ms=0, bint since=False):
+        """Pending entries from one id to another: ``[(id, consumer, idle in ms, deliveries)]``;
+        ``since``: the ms since the epoch at which it was given, in place of the idle ones."""
         cdef striate_id low, high
         cdef striate_pending *found
         cdef int64_t count = 0
@@ -281,10 +293,8 @@ cdef class GroupCore:
         cdef uint32_t wanted = 0
         cdef striate_group *group
         cdef bytes name = None if consumer is None else as_name(consumer, "consumer")
-        low.ms = low.seq = 0
         high.ms = high.seq = 0xFFFFFFFFFFFFFFFF
-        if start is not None:
-            load_id(start, "start", 0, &low)
+        load_id(0 if start is None else start, "start", 0, &low)
         if stop is not None:
             load_id(stop, "stop", 0xFFFFFFFFFFFFFFFF, &high)
         now = self._core._partition.now_ns() // 1_000_000
@@ -308,8 +318,8 @@ cdef class GroupCore:
                 at += 1
             striate_give_lock(&self._core.stream.lock)
             names = {number: name for number, name, *_ in self._consumers()}
-            return [(make_id(found[at].id), names.get(found[at].consumer, b""), max(now - found[at].delivered_ms, 0),
-                     found[at].deliveries) for at in range(count)]
+            return [(make_id(found[at].id), names.get(found[at].consumer, b""), found[at].delivered_ms if since else
+                     max(now - found[at].delivered_ms, 0), found[at].deliveries) for at in range(count)]
         finally:
             free(found)
 
@@ -365,8 +375,7 @@ cdef class GroupCore:
         cdef int64_t committed = read
         cdef int64_t lag, at, consumers
         cdef uint32_t number
-        start = last
-        first = end = last
+        start = first = end = last
         start.seq += 1
         start.ms += start.seq == 0
         lag = striate_stream_count_from(self._core.stream, start) if start.ms or start.seq else 0
@@ -382,6 +391,7 @@ cdef class GroupCore:
             if striate_stream_collect(self._core.stream, first, last, 0, 0xFFFFFFFFFFFFFFFF, 1, &found):
                 committed = min(committed, <int64_t>found.ordinal)
         consumers = 0
+        self._core.need(DEPENDS_ON_ALL)
         for number in range(group.consumer_count):
             consumers += group.consumers[number].name != NULL
         striate_give_lock(&self._core.stream.lock)

@@ -20,13 +20,7 @@ striate_stream *striate_stream_new(uint64_t number) {
 }
 
 void striate_stream_free(striate_stream *stream) {
-    for (int64_t at = stream->first; at < stream->run_end; at++)
-        free(stream->runs[at]);
-    for (uint32_t at = 0; at < stream->group_count; at++)
-        striate_group_free(stream->groups[at]);
-    free(stream->runs);
-    free(stream->groups);
-    free(stream->state);
+    striate_stream_drop(stream);
     free(stream);
 }
 
@@ -82,8 +76,10 @@ static striate_run *grown(striate_run *run) {
 
     if (!made)
         return NULL;
-    if (!run)
+    if (!run) {
         memset(made, 0, sizeof *made);
+        made->shares = 1;
+    }
     made->capacity = capacity;
     return made;
 }
@@ -130,8 +126,10 @@ int striate_stream_add(striate_stream *stream, const striate_met *entry) {
         if (!run)
             return STRIATE_NO_MEMORY;
         make_slot(run, entry, &slot);
-    } else if (run->count == run->capacity) {
-        run = grown(run);
+    } else {
+        run = striate_run_own(stream, stream->run_end - 1);
+        if (run && run->count == run->capacity)
+            run = grown(run);
         if (!run)
             return STRIATE_NO_MEMORY;
         stream->runs[stream->run_end - 1] = run;
@@ -173,9 +171,10 @@ static slot_place lower_bound(const striate_stream *stream, striate_id id) {
     return from < run->count ? (slot_place){low - 1, from} : (slot_place){low, 0};
 }
 
-static striate_slot *slot_of_version(const striate_stream *stream, uint64_t version) {
+/* The slot with that version, or a run of -1. */
+static slot_place place_of_version(const striate_stream *stream, uint64_t version) {
     int64_t low = stream->first, high = stream->run_end;
-    striate_run *run;
+    const striate_run *run;
     uint32_t from = 0, to;
 
     while (low < high) {
@@ -187,7 +186,7 @@ static striate_slot *slot_of_version(const striate_stream *stream, uint64_t vers
             low = middle + 1;
     }
     if (low == stream->first)
-        return NULL;
+        return (slot_place){-1, 0};
     run = stream->runs[low - 1];
     to = run->count;
     while (from < to) {
@@ -199,21 +198,25 @@ static striate_slot *slot_of_version(const striate_stream *stream, uint64_t vers
             to = middle;
     }
     if (from == run->count || run->version + run->slots[from].offset != version)
-        return NULL;
-    return &run->slots[from];
+        return (slot_place){-1, 0};
+    return (slot_place){low - 1, from};
 }
 
 int striate_stream_has(const striate_stream *stream, uint64_t version) {
-    striate_slot *slot = slot_of_version(stream, version);
+    slot_place place = place_of_version(stream, version);
 
-    return slot && slot->position;
+    return place.run >= 0 && stream->runs[place.run]->slots[place.slot].position;
 }
 
 void striate_stream_move(striate_stream *stream, uint64_t version, uint32_t position) {
-    striate_slot *slot = slot_of_version(stream, version);
+    slot_place place = place_of_version(stream, version);
+    striate_run *run;
 
-    if (slot && slot->position)
-        slot->position = position;
+    if (place.run < 0 || !stream->runs[place.run]->slots[place.slot].position)
+        return;
+    run = striate_run_own(stream, place.run);
+    if (run) /* else the hint stays as it is, which costs time and no more */
+        run->slots[place.slot].position = position;
 }
 
 static int64_t collect_forwards(const striate_stream *stream, striate_id from, striate_id to, uint64_t visible,
@@ -320,45 +323,49 @@ int64_t striate_stream_count_from(const striate_stream *stream, striate_id first
 static void drop_runs(striate_stream *stream) {
     while (stream->first < stream->run_end && !stream->runs[stream->first]->alive &&
            (stream->first + 1 < stream->run_end || stream->runs[stream->first]->count == STRIATE_RUN_SLOTS))
-        free(stream->runs[stream->first++]);
+        striate_run_free(stream->runs[stream->first++]);
     if (stream->first == stream->run_end)
         stream->first = stream->run_end = 0;
 }
 
-static int remove_slot(striate_stream *stream, striate_run *run, uint32_t slot) {
+static void remove_slot(striate_stream *stream, striate_run *run, uint32_t slot) {
     if (!run->slots[slot].position)
-        return 0;
+        return;
     run->slots[slot].position = 0;
     run->alive--;
     stream->alive--;
-    return 1;
 }
 
 int striate_stream_remove(striate_stream *stream, striate_id id) {
     slot_place place = lower_bound(stream, id);
-    int removed;
+    striate_run *run;
 
-    if (place.run == stream->run_end || !striate_id_equal(slot_id(stream->runs[place.run], place.slot), id))
+    if (place.run == stream->run_end || !striate_id_equal(slot_id(stream->runs[place.run], place.slot), id) ||
+        !stream->runs[place.run]->slots[place.slot].position)
         return 0;
-    removed = remove_slot(stream, stream->runs[place.run], place.slot);
+    run = striate_run_own(stream, place.run);
+    if (!run)
+        return STRIATE_NO_MEMORY;
+    remove_slot(stream, run, place.slot);
     drop_runs(stream);
-    return removed;
+    return 1;
 }
 
-int64_t striate_stream_trim(striate_stream *stream, striate_id low) {
+int striate_stream_trim(striate_stream *stream, striate_id low) {
     slot_place place = lower_bound(stream, low);
-    int64_t before = stream->alive;
 
+    if (place.slot > 0 && !striate_run_own(stream, place.run))
+        return STRIATE_NO_MEMORY;
     for (int64_t at = stream->first; at < place.run; at++) {
         stream->alive -= stream->runs[at]->alive;
-        free(stream->runs[at]);
+        striate_run_free(stream->runs[at]);
     }
     stream->first = place.run;
     if (stream->first < stream->run_end)
         for (uint32_t slot = 0; slot < place.slot; slot++)
             remove_slot(stream, stream->runs[stream->first], slot);
     drop_runs(stream);
-    return before - stream->alive;
+    return 0;
 }
 
 striate_id striate_stream_low_for(const striate_stream *stream, int64_t length) {

@@ -27,6 +27,7 @@ from striate._native.stream cimport (
     STRIATE_ENTRY_HEAD_BYTES,
     striate_group,
     striate_id,
+    striate_id_before,
     striate_met,
     striate_stream_collect,
     striate_stream_find,
@@ -34,6 +35,13 @@ from striate._native.stream cimport (
     striate_stream_length,
 )
 from striate._native.streamentry cimport StreamEntry, load_id, make_entry, make_id
+from striate._native.streamlook cimport (
+    DEPENDS_ON_GROUPS,
+    DEPENDS_ON_REMOVALS,
+    DEPENDS_ON_TOP,
+    StreamLook,
+    is_own,
+)
 
 from striate.errors import CorruptError, GroupNotFoundError
 
@@ -55,8 +63,27 @@ cdef class StreamReader:
         self._view, self._partition, self.stream = view, view.partition, view.stream
         self.encode, self.decode = encode, decode
 
+    def _look_through(self, StreamLook look not None):
+        """Show the stream as a transaction sees it from now on, and change only that."""
+        self.look, self.stream = look, look.stream
+
+    cdef int lock(self) except -1:
+        self._partition.log.check_open()
+        lock_stream(self.stream)
+        if self.stream.dropped:
+            striate_give_lock(&self.stream.lock)
+            self._partition.raise_dropped(self.stream.number)
+        return 0
+
+    cdef uint64_t visible(self) noexcept:
+        return self._partition.visible() if self.look is None else 0xFFFFFFFFFFFFFFFF
+
+    cdef void need(self, uint32_t parts) noexcept:
+        if self.look is not None:
+            self.look.parts |= parts
+
     cdef int wait(self) except -1:
-        if self._partition.power:
+        if self._partition.power and self.look is None:
             self._partition.log.wait_durable()
         return 0
 
@@ -87,6 +114,11 @@ cdef class StreamReader:
         cdef striate_spot spot
         cdef object key = None
         cdef Segment segment = None
+        if self.look is not None and is_own(found.version):
+            _, name, value = self.look.own_entry(found.version)
+            if len(name) > STRIATE_ENTRY_HEAD_BYTES or self.look.own_entry(found.version)[0] & KEYED:
+                key = name[STRIATE_ENTRY_HEAD_BYTES:]
+            return make_entry(found, key, value, self.decode)
         if found.position:
             spot.version, spot.position = found.version, found.position
             segment = self._partition.frame_at(spot, &view)
@@ -121,11 +153,13 @@ cdef class StreamReader:
             if found == NULL:
                 raise MemoryError
         try:
-            lock_stream(self.stream)
+            self.lock()
             count = striate_stream_collect(self.stream, low, high, backwards,
-                                           0xFFFFFFFFFFFFFFFF if latest else self._partition.visible(),
+                                           0xFFFFFFFFFFFFFFFF if latest else self.visible(),
                                            min(most, MOST_AT_ONCE), found)
             striate_give_lock(&self.stream.lock)
+            if self.look is not None:
+                self.look.note_range(low, high, backwards, count < min(most, MOST_AT_ONCE))
             return self.entries_of(found, count, False)
         finally:
             if found != few:
@@ -137,19 +171,19 @@ cdef class StreamReader:
         cdef striate_met found
         cdef bint there
         load_id(id, "id", 0, &wanted)
-        self._partition.log.check_open()
-        lock_stream(self.stream)
-        there = striate_stream_find(self.stream, wanted, &found) and found.version <= self._partition.visible()
+        self.lock()
+        there = striate_stream_find(self.stream, wanted, &found) and found.version <= self.visible()
         striate_give_lock(&self.stream.lock)
+        self.need(DEPENDS_ON_REMOVALS | (DEPENDS_ON_TOP if striate_id_before(self.stream.last, wanted) else 0))
         entries = self.entries_of(&found, 1, False) if there else None
         return entries[0] if entries else None
 
     def __len__(self):
         cdef int64_t length
-        self._partition.log.check_open()
-        lock_stream(self.stream)
-        length = striate_stream_length(self.stream, self._partition.visible())
+        self.lock()
+        length = striate_stream_length(self.stream, self.visible())
         striate_give_lock(&self.stream.lock)
+        self.need(DEPENDS_ON_REMOVALS | DEPENDS_ON_TOP)
         return length
 
     def _figures(self):
@@ -157,11 +191,11 @@ cdef class StreamReader:
         cdef striate_id last, removed, low
         cdef uint64_t added
         cdef int64_t length
-        self._partition.log.check_open()
-        lock_stream(self.stream)
+        self.lock()
         last, removed, low, added = self.stream.last, self.stream.removed, self.stream.low, self.stream.added
-        length = striate_stream_length(self.stream, self._partition.visible())
+        length = striate_stream_length(self.stream, self.visible())
         striate_give_lock(&self.stream.lock)
+        self.need(DEPENDS_ON_REMOVALS | DEPENDS_ON_TOP)
         return make_id(last), make_id(removed), make_id(low), added, length
 
     def _group_names(self):
@@ -170,7 +204,8 @@ cdef class StreamReader:
         cdef char *at
         cdef uint64_t size = 0
         cdef uint32_t number, length
-        lock_stream(self.stream)
+        self.lock()
+        self.need(DEPENDS_ON_GROUPS)
         for number in range(self.stream.group_count):
             size += 4 + self.stream.groups[number].name_size
         at = names = <char *>malloc(<size_t>size + 1)
@@ -201,7 +236,7 @@ cdef class StreamReader:
     @property
     def _changes(self):
         """How often anything was changed since opening."""
-        return self.stream.changes
+        return self.stream.counts[0] + self.stream.counts[1] + self.stream.counts[2]
 
     @property
     def _last_version(self):
@@ -258,7 +293,7 @@ cdef class StreamReader:
         cdef int64_t count
         cdef striate_group *own
         high.ms = high.seq = 0xFFFFFFFFFFFFFFFF
-        lock_stream(self.stream)
+        self.lock()
         if group:
             own = striate_stream_group(self.stream, PyBytes_AS_STRING(group), <uint32_t>PyBytes_GET_SIZE(group))
             if own == NULL:

@@ -97,6 +97,25 @@ static int prepare_state(striate_stream_edit *edit) {
     return 0;
 }
 
+static int prepare_last(striate_stream_edit *edit) {
+    const striate_stream *stream = edit->stream;
+    int64_t added = edit->read < 0 ? (int64_t)stream->added : edit->read;
+    striate_id removed = striate_id_before(stream->removed, edit->next) ? edit->next : stream->removed;
+    char *at = edit->value;
+
+    if (stream->offset_ids && edit->read < 0)
+        added = (int64_t)edit->id.ms;
+    /* Ids and ordinals that were given away stay so, since records of the log go by them. */
+    if (striate_id_before(edit->id, stream->last))
+        return STRIATE_ID_TOO_LOW;
+    if (added < (int64_t)stream->added || striate_id_before(edit->id, removed) ||
+        (stream->offset_ids && (edit->id.seq || edit->id.ms != (uint64_t)added)))
+        return STRIATE_MISFIT;
+    at = striate_put_u64(striate_put_id(striate_put_id(at, edit->id), removed), (uint64_t)added);
+    edit->value_size = (uint32_t)(at - edit->value);
+    return 0;
+}
+
 /* How many entries were added up to an id. */
 static int64_t added_until(const striate_stream *stream, striate_id id) {
     striate_met found;
@@ -286,6 +305,8 @@ int striate_stream_prepare(striate_stream_edit *edit) {
         return prepare_state(edit);
     case STRIATE_TO_SET_GROUP:
         return prepare_group(edit, group);
+    case STRIATE_TO_SET_LAST:
+        return prepare_last(edit);
     default:
         break;
     }
@@ -311,77 +332,15 @@ int striate_stream_prepare(striate_stream_edit *edit) {
     }
 }
 
-/* ---------------------------------------------------------------- taking in */
+void striate_stream_plan_record(striate_stream *stream, uint32_t kind, const char *key, const char *value) {
+    striate_reader head = {key, key + STRIATE_ENTRY_HEAD_BYTES, 0}, last = {value, value + 40, 0};
 
-static int take_in_entry(striate_stream *stream, const char *key, uint32_t key_size, uint64_t version,
-                         uint32_t position) {
-    striate_reader in = {key, key + key_size, 0};
-    striate_met entry;
-    int status;
-
-    entry.id = striate_read_id(&in);
-    entry.ordinal = striate_read_u64(&in);
-    entry.version = version;
-    entry.position = position;
-    entry.deliveries = 0;
-    if (in.failed)
-        return STRIATE_MALFORMED;
-    status = striate_stream_add(stream, &entry);
-    if (striate_id_before(stream->last, entry.id))
-        stream->last = entry.id;
-    if (stream->added <= entry.ordinal)
-        stream->added = entry.ordinal + 1;
-    return status;
-}
-
-static int take_in_removal(striate_stream *stream, const char *value, uint32_t size) {
-    striate_reader in = {value, value + size, 0};
-
-    while (in.at < in.end) {
-        striate_id id = striate_read_id(&in);
-
-        if (in.failed)
-            return STRIATE_MALFORMED;
-        striate_stream_remove(stream, id);
-        if (striate_id_before(stream->removed, id))
-            stream->removed = id;
+    if (kind == STRIATE_ENTRY) {
+        stream->planned_last = striate_read_id(&head);
+        stream->planned_added = striate_read_u64(&head) + 1;
+    } else if (kind == STRIATE_LAST) {
+        stream->planned_last = striate_read_id(&last);
+        striate_read_id(&last);
+        stream->planned_added = striate_read_u64(&last);
     }
-    return 0;
-}
-
-int striate_stream_take_in(striate_stream *stream, uint32_t kind, const char *key, uint32_t key_size,
-                           const char *value, uint32_t value_size, uint64_t version, uint32_t position) {
-    striate_reader in = {value, value + value_size, 0};
-    int status = 0;
-
-    switch (kind) {
-    case STRIATE_ENTRY:
-        status = take_in_entry(stream, key, key_size, version, position);
-        __atomic_fetch_add(&stream->word, 1, __ATOMIC_SEQ_CST);
-        break;
-    case STRIATE_REMOVED:
-        status = take_in_removal(stream, value, value_size);
-        stream->remove_version = version;
-        break;
-    case STRIATE_TRIMMED:
-        stream->low = striate_read_id(&in);
-        if (in.failed)
-            return STRIATE_MALFORMED;
-        striate_stream_trim(stream, stream->low);
-        break;
-    case STRIATE_STATE:
-        status = striate_stream_take_in_piece(stream, value, value_size, version);
-        break;
-    case STRIATE_GROUP:
-        status = striate_group_take_in(stream, key, key_size, value, value_size);
-        /* Who waits for entries of a group looks again when it has moved, or is gone. */
-        if (value_size > 0 && (value[0] == STRIATE_GROUP_SET || value[0] == STRIATE_GROUP_DELETE))
-            __atomic_fetch_add(&stream->word, 1, __ATOMIC_SEQ_CST);
-        break;
-    default: /* of a later version */
-        return STRIATE_MALFORMED;
-    }
-    stream->version = version;
-    __atomic_fetch_add(&stream->changes, 1, __ATOMIC_SEQ_CST);
-    return status;
 }

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from striate._native.frame cimport HAS_VIEW, KIND_VALUE, MAX_KEY_BYTES, record_input
 from striate._native.inputs cimport MAX_RECORD_BYTES, as_list, as_stored, as_utf8
 from striate._native.lock cimport striate_give_lock
-from striate._native.partition cimport KEYED_ENTRY, VIEW_EXTENSION_BYTES, lock_stream, work
+from striate._native.partition cimport KEYED_ENTRY, VIEW_EXTENSION_BYTES, work
 from striate._native.stream cimport (
     STRIATE_ENTRY,
     STRIATE_ENTRY_HEAD_BYTES,
@@ -21,12 +21,14 @@ from striate._native.stream cimport (
     STRIATE_ID_MS_GIVEN,
     STRIATE_ID_TOO_LOW,
     STRIATE_IDS_EXHAUSTED,
+    STRIATE_LAST,
     STRIATE_PIECE_HEAD_BYTES,
     STRIATE_REMOVED,
     STRIATE_STATE,
     STRIATE_TO_APPEND,
     STRIATE_TO_REMOVE,
     STRIATE_TO_SAVE,
+    STRIATE_TO_SET_LAST,
     STRIATE_TO_TRIM,
     STRIATE_TOO_LONG,
     STRIATE_TRIMMED,
@@ -36,8 +38,9 @@ from striate._native.stream cimport (
     striate_stream_edit,
     striate_stream_state_size,
 )
-from striate._native.streamentry cimport StreamEntry, load_id, make_entry, make_id
+from striate._native.streamentry cimport StreamEntry, load_id, make_entry, make_id, settle_entry
 from striate._native.streamreading cimport StreamReader
+from striate._native.table cimport STRIATE_MISFIT
 
 from striate.errors import InvalidArgumentError, InvalidTypeError, KeyTooLargeError, RecordTooLargeError, StreamIdError
 
@@ -85,6 +88,8 @@ cdef class StreamCore(StreamReader):
         edit.stream, edit.record = self.stream, 0
         job.now = self._partition.now_ns()
         edit.now_ms = job.now // 1_000_000
+        if self.look is not None:
+            return self.look.apply(edit, records)
         edit.visible = self._partition.visible()
         job.streams, job.stream_count = &edit.stream, 1
         job.edits, job.edit_count = edit, 1
@@ -151,6 +156,44 @@ cdef class StreamCore(StreamReader):
             self.refuse_id(status, edit.id)
         memcpy(&edit.id, record.key, sizeof(striate_id))
         return make_id(edit.id)
+
+    def _settle_entry(self, StreamEntry entry not None, bytes stored not None, key=None, id=None):
+        """Append an entry of :meth:`_new_entry`, which gets its id now."""
+        cdef striate_stream_edit edit
+        cdef record_input record
+        cdef bytes full = self.keyed(b"" if key is None else key)
+        cdef int status
+        memset(&edit, 0, sizeof(edit))
+        edit.kind, edit.count = STRIATE_TO_APPEND, 1
+        if id is not None:
+            self.load_wanted_id(id, &edit)
+        self.set_record(&record, STRIATE_ENTRY if key is None else KEYED_ENTRY)
+        record.key, record.key_size = PyBytes_AS_STRING(full), <uint32_t>PyBytes_GET_SIZE(full)
+        record.value, record.value_size = PyBytes_AS_STRING(stored), <uint32_t>PyBytes_GET_SIZE(stored)
+        status = self.commit_edit(&edit, &record)
+        self.refuse_id(status, edit.id)
+        settle_entry(entry, record.key)
+
+    def _set_last_nowait(self, id, added=None, removed=None):
+        """Set the last id without waiting for the disk."""
+        cdef striate_stream_edit edit
+        cdef record_input record
+        cdef int status
+        memset(&edit, 0, sizeof(edit))
+        self._partition.log.check_open()
+        edit.kind, edit.read = STRIATE_TO_SET_LAST, -1 if added is None else added
+        load_id(id, "id", 0, &edit.id)
+        if removed is not None:
+            load_id(removed, "removed_id", 0, &edit.next)
+        try:
+            self.make_room(&edit, &record, STRIATE_LAST, 40)
+            status = self.commit_edit(&edit, &record)
+            self.refuse_id(status, edit.id)
+            if status == STRIATE_MISFIT:
+                raise InvalidArgumentError("added or removed_id", f"at least {self.stream.added} and at most the id; "
+                                           "with ids that are offsets, an id of as many and 0", id)
+        finally:
+            free(edit.value)
 
     cdef int load_wanted_id(self, object id, striate_stream_edit *edit) except -1:
         edit.id_given = STRIATE_ID_GIVEN
@@ -266,7 +309,7 @@ cdef class StreamCore(StreamReader):
     cdef int64_t state_size(self):
         # Of the state as it is, or -1 where nothing has changed since it was written.
         cdef int64_t size
-        lock_stream(self.stream)
+        self.lock()
         size = <int64_t>striate_stream_state_size(self.stream) if self.stream.version > self.stream.state_end else -1
         striate_give_lock(&self.stream.lock)
         return size

@@ -140,7 +140,8 @@ int striate_stream_take_in_state(striate_stream *stream, const char *value, uint
     stream->added = striate_read_u64(&in);
     for (uint32_t left = striate_read_u32(&in); left > 0 && !in.failed && status == 0; left--)
         status = read_group(stream, &in);
-    striate_stream_trim(stream, stream->low);
+    if (status == 0)
+        status = striate_stream_trim(stream, stream->low);
     return status == 0 && (in.failed || in.at != in.end) ? STRIATE_MALFORMED : status;
 }
 

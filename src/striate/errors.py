@@ -22,6 +22,7 @@ __all__ = [
     "DatabaseLogError",
     "DiskError",
     "DiskFullError",
+    "DroppedError",
     "EntryTooLargeError",
     "ForkedError",
     "GroupExistsError",
@@ -376,6 +377,15 @@ class StreamNotFoundError(UsageError, LookupError):
 
     def __init__(self, path: str, name: str) -> None:
         super().__init__(f"{path} has no stream {_shown(name)}")
+        self.path = path
+        self.name = name
+
+
+class DroppedError(UsageError, LookupError):
+    """The table or stream of this handle was dropped. Its name is free; what has it now needs a handle of its own."""
+
+    def __init__(self, path: str, name: bytes | None) -> None:
+        super().__init__(f"{'a table or stream' if name is None else _shown(name)} of {path} was dropped")
         self.path = path
         self.name = name
 

@@ -16,7 +16,7 @@ from striate.storage.log import Log
 
 from .driver import Options, Recorded
 from .streams import observed
-from .tables import CATALOG, Changes, Key, Seen, Tables, Value
+from .tables import CATALOG, Changes, Key, Seen, Tables, Value, section_of
 
 NAMES = ("a", "b", "c")
 
@@ -232,6 +232,17 @@ class DatabaseDriver(Recorded):
         table = self.table(name)
         changes: Changes = {(name, key): None for key in keys if (name, key) in self.rows()}
         assert self._run("delete_many", [changes], lambda: table.delete_many(keys)) == len(changes)
+
+    def dropping(self, name: str) -> Changes:
+        """What changes when a table or stream is dropped."""
+        return {key: None for key in self.rows() if section_of(key) == name}
+
+    def drop(self, name: str) -> None:
+        """Drop a table, if it is there; one record, whatever is in it."""
+        changes = self.dropping(name)
+        assert self._run("drop", [changes] if changes else [], lambda: self.db.drop_table(name), records=1) == bool(
+            changes
+        )
 
     # ------------------------------------------------------------ transactions
 

@@ -156,6 +156,27 @@ def hinted(driver: DatabaseDriver, random: Random) -> None:
 
 
 @of_a_database()
+def dropped(driver: DatabaseDriver, random: Random) -> None:
+    """Tables that go and come again, and compaction that gives their space back."""
+    driver.open()
+    for _ in range(4):
+        fill(driver, random, random.randrange(1, 6))
+        driver.set_many("c", [b"k%d" % number for number in range(5)], 100)
+        driver.drop(random.choice(NAMES))
+        if random.random() < 0.5:
+            write(driver, random)
+        if random.random() < 0.6:
+            driver.compact(random.choice((0.5, 0.9, 2.0)))
+        if random.random() < 0.5:
+            driver.reopen()
+    driver.close()
+    driver.forget_hints()
+    driver.open()
+    driver.drop("a")
+    driver.close()
+
+
+@of_a_database()
 def copied(driver: DatabaseDriver, random: Random) -> None:
     driver.open()
     fill(driver, random, 4)
@@ -176,6 +197,7 @@ _STEPS: tuple[tuple[int, Step], ...] = (
     (1, lambda driver, random: driver.conflict(random.choice(NAMES), a_key(random))),
     (1, lambda driver, random: driver.touch(random.choice(NAMES), a_key(random), random.choice((None, 1.0)))),
     (1, lambda driver, random: driver.sync()),
+    (1, lambda driver, random: driver.drop(random.choice(NAMES))),
     (2, lambda driver, random: driver.compact(random.choice((0.5, 0.9, 2.0)))),
     (1, lambda driver, random: driver.snapshot(f"copy{driver.serial}x{len(driver.states)}")),
     (2, lambda driver, random: driver.reopen()),

@@ -10,9 +10,55 @@ from striate import Group, Stream
 
 from .database_driver import DatabaseDriver
 from .streams import Id, ModelGroup, ModelStream
-from .tables import CATALOG, Value
+from .tables import CATALOG, Changes, Value
 
 STREAMS = ("s", "t")
+
+
+class Batch:
+    """What a transaction does with a stream and a group: calls, and how many records they come to."""
+
+    def __init__(
+        self, stream: Stream[bytes], group: Group[bytes], model: ModelStream, own: ModelGroup, now_ms: int
+    ) -> None:
+        self._stream, self._group, self._model, self._own, self._now_ms = stream, group, model, own, now_ms
+        self.steps: list[Callable[[Any], None]] = []
+        self.records = 0
+
+    def plan(self, random: Random, value: Callable[[int], bytes]) -> None:
+        """One call more."""
+        stream, group = self._stream, self._group  # the calls must not hold this object, which holds them
+        kind = random.choice(("append", "delete", "trim", "deliver", "acknowledge", "claim"))
+        if kind == "append":
+            values = [value(20) for _ in range(random.randrange(1, 4))]
+            self._model.append(values, self._now_ms)
+            self.records += len(values)
+            self.steps.append(lambda tx: tx[stream].append_many(values) and None)
+        elif kind == "delete":
+            ids = [id for id in self._model.entries if random.random() < 0.3]
+            self._expect(lambda tx: tx[stream].delete(ids), self._model.remove(ids))
+        elif kind == "trim":
+            length = random.randrange(8)
+            self._expect(lambda tx: tx[stream].trim(max_length=length), self._model.trim(length))
+        elif kind == "deliver":
+            given = self._model.deliver(self._own, "worker", 3, self._now_ms)
+            self._expect(lambda tx: len(tx[group].read("worker", count=3)), len(given))
+        elif kind == "acknowledge":
+            done = [id for id in self._own.pending if random.random() < 0.5]
+            for id in done:
+                del self._own.pending[id]
+            self._expect(lambda tx: tx[group].acknowledge(done, strict=False), len(done))
+        else:
+            claimed, written = self._model.auto_claim(self._own, "other", 2, self._now_ms)
+            self._expect(lambda tx: len(tx[group].auto_claim("other", 0.0, count=2)[1]), len(claimed), 2 * written)
+
+    def _expect(self, call: Callable[[Any], int], count: int, records: int | None = None) -> None:
+        self.records += int(count > 0) if records is None else records
+
+        def step(tx: Any) -> None:
+            assert call(tx) == count
+
+        self.steps.append(step)
 
 
 class StreamDriver(DatabaseDriver):
@@ -125,6 +171,39 @@ class StreamDriver(DatabaseDriver):
 
         changes = source.changes_from(self.rows()) | produced.changes_from(self.rows()) | {("a", b"k0"): value}
         self._run("pipeline", [changes], call, records=len(values) + 2)
+
+    def drop_stream(self, name: str) -> None:
+        """Drop a stream, if it is there."""
+        changes = self.dropping(name)
+        there = self._run("drop_stream", [changes] if changes else [], lambda: self.db.drop_stream(name), records=1)
+        assert there == bool(changes)
+
+    def mixed(self, random: Random) -> None:
+        """Change a stream and its group in one transaction, and perhaps put another in place of one."""
+        group, model, own = self.group("s")
+        table, value = self.table("a"), self._value(30)
+        self.stream("t")
+        batch = Batch(self.db.stream("s"), group, model, own, self.now_ms)
+        for _ in range(random.randrange(1, 6)):
+            batch.plan(random, self.value)
+        changes: Changes = {("a", b"k1"): value}
+        replaced = random.random() < 0.4
+        if replaced:
+            again = ModelStream("t")
+            again.append([b"again"], self.now_ms)
+            changes |= self.dropping("t") | again.changes_from({}) | {(CATALOG, b"t"): Value(b"")}
+
+        def call() -> None:
+            with self.db.transaction() as tx:
+                for step in batch.steps:
+                    step(tx)
+                tx[table][b"k1"] = value.stored
+                if replaced:
+                    assert tx.drop_stream("t")
+                    tx.stream("t").append(b"again")
+
+        changes |= model.changes_from(self.rows())
+        self._run("mixed", [changes], call, records=batch.records + 1 + 3 * replaced)
 
     # ------------------------------------------------------------ upkeep
 

@@ -24,6 +24,8 @@ _STEPS: tuple[tuple[int, Step], ...] = (
     (3, lambda driver, random: driver.acknowledge("s", random)),
     (2, lambda driver, random: driver.auto_claim("s", random.choice(("one", "two")), random.randrange(1, 5))),
     (4, lambda driver, random: driver.pipeline(random)),
+    (4, lambda driver, random: driver.mixed(random)),
+    (1, lambda driver, random: driver.drop_stream(random.choice(STREAMS))),
     (2, lambda driver, random: driver.compact(random.choice((0.5, 0.9, 2.0)))),
     (1, lambda driver, random: driver.reopen()),
     (1, lambda driver, random: driver.pass_time(random.choice((0.001, 1)))),
@@ -62,6 +64,24 @@ def streams_compacted(driver: StreamDriver, random: Random) -> None:
     driver.forget_hints()
     driver.open()
     driver.append("s", 1, 10)
+    driver.close()
+
+
+@workload(both=True, of=StreamDriver)
+def streams_in_transactions(driver: StreamDriver, random: Random) -> None:
+    """Streams change in transactions; others go, and come again."""
+    driver.open()
+    for _ in range(4):
+        driver.append("s", random.randrange(1, 6), 30)
+        driver.mixed(random)
+        driver.drop_stream("t")
+        driver.mixed(random)
+        if random.random() < 0.5:
+            driver.drop_stream("s")
+        if random.random() < 0.5:
+            driver.compact(random.choice((0.7, 2.0)))
+        if random.random() < 0.3:
+            driver.reopen()
     driver.close()
 
 

@@ -3,6 +3,7 @@ from typing import Any, Generic, TypeVar
 
 from striate._native.partition import Partition, StreamView
 from striate._native.streamentry import StreamEntry, StreamId
+from striate._native.streamlook import StreamLook
 
 _V = TypeVar("_V")
 _Id = StreamId | StreamEntry | str | int | tuple[int, int]
@@ -18,6 +19,7 @@ class StreamReader(Generic[_V]):
     def _view(self) -> StreamView: ...
     @property
     def _partition(self) -> Partition: ...
+    def _look_through(self, look: StreamLook) -> None: ...
     def __len__(self) -> int: ...
     def _read(
         self,

@@ -19,6 +19,7 @@ from striate.storage.arrivals import Arrivals
 from striate.storage.async_stream import AsyncStream
 from striate.storage.async_table import AsyncTable
 from striate.storage.caches import CacheOwner
+from striate.storage.catalog import Name
 from striate.storage.codecs import Codec
 from striate.storage.database import DEFAULT_RETRIES, Database, StreamIds
 from striate.storage.syncs import Syncs
@@ -131,26 +132,26 @@ class AsyncDatabase(CacheOwner):
     # ------------------------------------------------------------ tables and transactions
 
     @overload
-    def table(self, name: str) -> AsyncTable[bytes]: ...
+    def table(self, name: Name) -> AsyncTable[bytes]: ...
     @overload
-    def table(self, name: str, codec: str | Codec[Any], type: type[T]) -> AsyncTable[T]: ...
+    def table(self, name: Name, codec: str | Codec[Any], type: type[T]) -> AsyncTable[T]: ...
     @overload
-    def table(self, name: str, codec: str | Codec[T] | None, type: None = None) -> AsyncTable[Any]: ...
-    def table(self, name: str, codec: Any = None, type: Any = None) -> AsyncTable[Any]:
+    def table(self, name: Name, codec: str | Codec[T] | None, type: None = None) -> AsyncTable[Any]: ...
+    def table(self, name: Name, codec: Any = None, type: Any = None) -> AsyncTable[Any]:
         """A table by its name, made if it is not there; see :meth:`striate.Database.table`."""
         return AsyncTable(self._database.table(name, codec, type), self._settled)
 
     @overload
-    def stream(self, name: str, *, ids: StreamIds = "time") -> AsyncStream[bytes]: ...
+    def stream(self, name: Name, *, ids: StreamIds = "time") -> AsyncStream[bytes]: ...
     @overload
     def stream(
-        self, name: str, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time"
+        self, name: Name, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time"
     ) -> AsyncStream[T]: ...
     @overload
     def stream(
-        self, name: str, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
+        self, name: Name, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
     ) -> AsyncStream[Any]: ...
-    def stream(self, name: str, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> AsyncStream[Any]:
+    def stream(self, name: Name, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> AsyncStream[Any]:
         """A stream by its name, made if it is not there; see :meth:`striate.Database.stream`."""
         made = self._database.stream(name, codec, type, ids=ids)
         assert self._arrivals is not None, "it is there while the database is open"
@@ -164,13 +165,34 @@ class AsyncDatabase(CacheOwner):
         """Names of the tables and the options they were made with."""
         return self._database.tables()
 
+    def names(self) -> dict[bytes, str]:
+        """All names and what they are of; see :meth:`striate.Database.names`."""
+        return self._database.names()
+
+    async def drop_table(self, name: Name) -> bool:
+        """Drop a table, whatever is in it; see :meth:`striate.Database.drop_table`."""
+        there = self._database._drop_nowait(name, "table")
+        await self._wait()
+        return there
+
+    async def drop_stream(self, name: Name) -> bool:
+        """Drop a stream with its groups; see :meth:`striate.Database.drop_stream`."""
+        there = self._database._drop_nowait(name, "stream")
+        await self._wait()
+        return there
+
+    async def rename_stream(self, name: Name, new: Name) -> None:
+        """Let a stream have another name; see :meth:`striate.Database.rename_stream`."""
+        self._database._rename_nowait(name, new)
+        await self._wait()
+
     def _cache_database(self) -> Database:
         return self._database
 
     def transaction(self) -> AsyncTransaction:
         """A transaction over any tables: ``async with db.transaction() as tx: tx[table][key] = value``."""
         self._database._log._check_usable()
-        transaction = AsyncTransaction(self._path, self._database._partition)
+        transaction = AsyncTransaction(self._path, self._database._catalog)
         transaction._database = self
         return transaction
 

@@ -144,7 +144,7 @@ class CacheOwner:
         empties it.
 
         Args:
-            name: at most 1,024 bytes of UTF-8; caches and tables share the names.
+            name: as of a table; caches, tables and streams share the names.
             type: what a msgspec codec decodes to; not kept, but the same while the database is open.
             max_bytes, max_items, ttl, idle, policy, codec, compress_from: as for :class:`~striate.Cache`.
 

@@ -30,9 +30,10 @@ from striate.errors import (
 from striate.storage import hints
 from striate.storage.arguments import absolute_path, check_outside, check_progress, check_retries, integer
 from striate.storage.caches import CacheOwner, Caches
-from striate.storage.catalog import Catalog, stream_view, table_view
+from striate.storage.catalog import Catalog, Name, as_name, stream_view, table_view, text_of
 from striate.storage.codecs import Codec, codec_name, make_codec
 from striate.storage.log import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_MS, Log
+from striate.storage.names import NameOwner
 from striate.storage.segment_list import OPEN
 from striate.storage.stream import Stream
 from striate.storage.table import Table
@@ -50,7 +51,7 @@ LOG = "log"
 DEFAULT_RETRIES = 100
 
 
-class Database(CacheOwner):
+class Database(NameOwner, CacheOwner):
     """Named tables and streams with transactions over them, in a directory; :func:`striate.open` opens one.
 
     Args:
@@ -125,16 +126,16 @@ class Database(CacheOwner):
     # ------------------------------------------------------------ tables
 
     @overload
-    def table(self, name: str) -> Table[bytes]: ...
+    def table(self, name: Name) -> Table[bytes]: ...
     @overload
-    def table(self, name: str, codec: str | Codec[Any], type: type[T]) -> Table[T]: ...
+    def table(self, name: Name, codec: str | Codec[Any], type: type[T]) -> Table[T]: ...
     @overload
-    def table(self, name: str, codec: str | Codec[T] | None, type: None = None) -> Table[Any]: ...
-    def table(self, name: str, codec: Any = None, type: Any = None) -> Table[Any]:
+    def table(self, name: Name, codec: str | Codec[T] | None, type: None = None) -> Table[Any]: ...
+    def table(self, name: Name, codec: Any = None, type: Any = None) -> Table[Any]:
         """A table by its name, made if it is not there.
 
         Args:
-            name: at most 1,024 bytes of UTF-8.
+            name: 1 to 65,535 bytes, taken as they are; a str is the same as its UTF-8 bytes.
             codec: ``"json"`` or ``"msgpack"`` (msgspec), or an object with ``encode`` and ``decode``; ``None``: values
                 are bytes. The database remembers which.
             type: what a msgspec codec decodes to and checks, for example a dataclass.
@@ -147,7 +148,7 @@ class Database(CacheOwner):
             view = table_view(self._partition, self._catalog.enter(name, "table", {"codec": codec_name(codec)}))
         return Table(view, made)
 
-    def stored(self, name: str) -> Table[bytes]:
+    def stored(self, name: Name) -> Table[bytes]:
         """A table as the bytes that are stored, whatever its codec: for tools.
 
         Raises:
@@ -155,7 +156,7 @@ class Database(CacheOwner):
         """
         number = self._catalog.number_of(name, "table")
         if number is None:
-            raise TableNotFoundError(self._path, name)
+            raise TableNotFoundError(self._path, text_of(as_name(name)))
         with self._catalog.lock:
             view = table_view(self._partition, number)
         return Table(view, None)
@@ -167,14 +168,14 @@ class Database(CacheOwner):
     # ------------------------------------------------------------ streams
 
     @overload
-    def stream(self, name: str, *, ids: StreamIds = "time") -> Stream[bytes]: ...
+    def stream(self, name: Name, *, ids: StreamIds = "time") -> Stream[bytes]: ...
     @overload
-    def stream(self, name: str, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time") -> Stream[T]: ...
+    def stream(self, name: Name, codec: str | Codec[Any], type: type[T], *, ids: StreamIds = "time") -> Stream[T]: ...
     @overload
     def stream(
-        self, name: str, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
+        self, name: Name, codec: str | Codec[T] | None, type: None = None, *, ids: StreamIds = "time"
     ) -> Stream[Any]: ...
-    def stream(self, name: str, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> Stream[Any]:
+    def stream(self, name: Name, codec: Any = None, type: Any = None, *, ids: StreamIds = "time") -> Stream[Any]:
         """A stream by its name, made if it is not there.
 
         Args:
@@ -190,9 +191,9 @@ class Database(CacheOwner):
         made = make_codec(codec, type)
         with self._catalog.lock:
             number = self._catalog.enter(name, "stream", {"codec": codec_name(codec), "ids": ids})
-        return Stream(stream_view(self._partition, number), made, name)
+        return Stream(stream_view(self._partition, number), made, text_of(as_name(name)))
 
-    def stored_stream(self, name: str) -> Stream[bytes]:
+    def stored_stream(self, name: Name) -> Stream[bytes]:
         """A stream with values as the bytes that are stored, whatever its codec: for tools; see :meth:`stored`.
 
         Raises:
@@ -200,8 +201,8 @@ class Database(CacheOwner):
         """
         number = self._catalog.number_of(name, "stream")
         if number is None:
-            raise StreamNotFoundError(self._path, name)
-        return Stream(stream_view(self._partition, number), None, name)
+            raise StreamNotFoundError(self._path, text_of(as_name(name)))
+        return Stream(stream_view(self._partition, number), None, text_of(as_name(name)))
 
     def _stream_views(self) -> list[StreamView]:
         return [view for view in list(self._partition._views.values()) if isinstance(view, StreamView)]
@@ -220,7 +221,7 @@ class Database(CacheOwner):
             nothing was written, and it may be tried again. See :meth:`transact`.
         """
         self._log._check_usable()
-        return Transaction(self._path, self._partition)
+        return Transaction(self._path, self._catalog)
 
     def transact(self, function: Callable[[Transaction], T], *, retries: int = DEFAULT_RETRIES) -> T:
         """Call a function with a transaction and commit, again after a conflict.

@@ -28,7 +28,7 @@ class Group(GroupCore, Generic[V]):
     after a power cut it may be given again, as any entry that was not acknowledged. For any number of threads.
     """
 
-    def __new__(cls, stream: Stream[V], name: str) -> Group[V]:
+    def __new__(cls, stream: Stream[V], name: str | bytes) -> Group[V]:
         """A handle on a group of a stream, which may not be there."""
         return cast("Group[V]", super().__new__(cls, stream, name))
 

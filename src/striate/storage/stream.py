@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from striate._native.partition import StreamView
 from striate._native.streamentry import StreamEntry, StreamId
+from striate._native.streamlook import StreamLook
 from striate._native.streams import StreamCore
 from striate.errors import InvalidArgumentError
 from striate.storage.arguments import integer, milliseconds, nanoseconds
@@ -41,13 +42,20 @@ class Stream(_Base[V]):
     """
 
     _name: str
+    _codec: Codec[V] | None
 
     def __new__(cls, view: StreamView, codec: Codec[V] | None, name: str) -> Stream[V]:
         """A stream over a view."""
         encode, decode = (None, None) if codec is None else (codec.encode, codec.decode)
         self = cast("Stream[V]", super().__new__(cls, view, encode, decode))
-        self._name = name
+        self._name, self._codec = name, codec
         return self
+
+    def _looked_at(self, look: StreamLook) -> Stream[V]:
+        """The same as a transaction sees it, and to be changed by it only."""
+        made = Stream(self._view, self._codec, self._name)
+        made._look_through(look)
+        return made
 
     @property
     def name(self) -> str:
@@ -100,6 +108,24 @@ class Stream(_Base[V]):
         removed = self._trim_by(max_length, max_age, before)
         self._wait()
         return removed
+
+    def set_last_id(self, id: Id, *, added: int | None = None, removed_id: Id | None = None) -> None:
+        """Let ids go on behind one, as if an entry with it had been appended and removed.
+
+        Args:
+            id: at least the stream's last. added: how many entries shall count as ever appended, at least as many as
+                do; with ids that are offsets, as many as the id says. removed_id: the highest id that shall count as
+                removed.
+
+        Raises:
+            StreamIdError: the id is below the stream's last. InvalidArgumentError: another figure would be lower than
+            it is, or the id removed is higher than the last.
+        """
+        self._set_last_to(id, added, removed_id)
+        self._wait()
+
+    def _set_last_to(self, id: Id, added: int | None, removed_id: Id | None) -> None:
+        self._set_last_nowait(id, None if added is None else integer(added, "added", 0, 1 << 62), removed_id)
 
     def _trim_by(self, max_length: int | None, max_age: _Duration | None, before: Id | None) -> int:
         reasons = {"max_length": max_length, "max_age": max_age, "before": before}
@@ -208,7 +234,7 @@ class Stream(_Base[V]):
         """Names of the consumer groups."""
         return [name.decode(errors="backslashreplace") for name in self._group_names()]
 
-    def group(self, name: str, start: Id | None = None) -> Group[V]:
+    def group(self, name: str | bytes, start: Id | None = None) -> Group[V]:
         """A consumer group, made if it is not there.
 
         Args:

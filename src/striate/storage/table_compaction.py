@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from striate._native.segment import Segment
 from striate._native.streams import StreamCore
 from striate._native.upkeep import copy_current, count_current, relocate
-from striate.errors import StriateError
+from striate.errors import DroppedError, StriateError
 from striate.storage import hints
 from striate.storage.manifest import SegmentEntry
 from striate.types import CompactionResult
@@ -48,12 +48,16 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
                 log._quiesce()
             sources = tuple(segment for segment in log._segments if segment.sealed)
             log._compacting = True
+        # Native code asks views without holding them, so none may go meanwhile, dropped or not.
+        with db._catalog.lock:
+            held = list(db._partition._views.values())
         try:
             runs = list(_runs(db, sources, live_below))
             if runs:
                 hints.drop(log._disk, db.path)
                 for view in db._stream_views():
-                    StreamCore(view)._save_nowait()
+                    with contextlib.suppress(DroppedError):
+                        StreamCore(view)._save_nowait()
                 log.sync()
             durable = log.durable_offset
             total = sum(segment.end_position for run in runs for segment in run)
@@ -68,6 +72,7 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
                 result = _rewrite(db, run, first, durable)
                 if first:
                     clean.update(s.base_offset for s in result)
+                    db._catalog.forget(min(run[-1].next_offset, durable))
                 dropped += sum(s.record_count for s in run) - sum(s.record_count for s in result)
                 after += sum(s.end_position for s in result) - sum(s.end_position for s in run)
                 made += len(result) - len(run)
@@ -76,6 +81,7 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
                     progress(done, total)
         finally:
             log._compacting = False
+            held.clear()
     return CompactionResult(
         records_before=records,
         records_after=records - dropped,

@@ -10,16 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from striate._native.commit import Commit
 from striate._native.inputs import as_list, as_pairs, as_utf8
-from striate._native.partition import Partition
-from striate.errors import ConflictError, InvalidTypeError, TransactionClosedError
+from striate.errors import (
+    ConflictError,
+    DroppedError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    TransactionClosedError,
+)
 from striate.storage.arguments import any_integer, as_bytes
+from striate.storage.catalog import Catalog, Name, as_name, text_of
+from striate.storage.catalog_changes import CatalogChanges
+from striate.storage.codecs import Codec, codec_name, make_codec
 from striate.storage.groups import Group
 from striate.storage.stream import Stream
-from striate.storage.stream_transaction import StreamsSeen, TransactionGroup, TransactionStream
+from striate.storage.stream_transaction import StreamSeen, TransactionGroup, TransactionStream
 from striate.storage.table import Table, walk
 
 if TYPE_CHECKING:
@@ -171,11 +179,13 @@ class Transaction:
     Not for several threads or tasks at once.
     """
 
-    def __init__(self, path: str, partition: Partition) -> None:
+    def __init__(self, path: str, catalog: Catalog) -> None:
         self._path = path
-        self._partition = partition
+        self._partition = catalog.partition
+        self._names = CatalogChanges(catalog)
         self._seen: dict[int, tuple[Table[Any], _Seen]] = {}
-        self._streams = StreamsSeen()
+        self._streams: dict[int, StreamSeen] = {}
+        self._dropped: dict[int, bytes] = {}  # numbers of what it has dropped, and names
         self._open = True
         self._entered = False
 
@@ -194,24 +204,89 @@ class Transaction:
         # Those of an AsyncDatabase have one inside.
         own = getattr(view, "_own", view)
         if isinstance(own, Table) and own._partition is self._partition:
+            self._check_number(own._view.number)
             seen = self._seen.setdefault(own._view.number, (own, _Seen()))[1]
             return TransactionTable(self, own, seen)
         if isinstance(own, Stream) and own._partition is self._partition:
-            return TransactionStream(self, own, self._streams)
+            return TransactionStream(self, own, self._stream_seen(own))
         if isinstance(own, Group) and own._core._partition is self._partition:
-            return TransactionGroup(self, own, self._streams)
+            return TransactionGroup(self, own, self._stream_seen(own._stream))
         raise InvalidTypeError("view", "a table, stream or group of this database", type(view))
+
+    def _stream_seen(self, stream: Stream[Any]) -> StreamSeen:
+        self._check_number(stream._view.number)
+        return self._streams.setdefault(stream._view.number, StreamSeen(stream))
+
+    def _check_number(self, number: int) -> None:
+        if number in self._dropped or self._names.is_gone(number):
+            raise DroppedError(self._path, self._dropped.get(number))
+
+    def _check_there(self, seen: StreamSeen) -> None:
+        self._check_number(seen.stream._view.number)
+
+    # ------------------------------------------------------------ names
+
+    def stream(
+        self, name: Name, codec: Any = None, type: Any = None, *, ids: Literal["time", "offset"] = "time"
+    ) -> TransactionStream[Any]:
+        """A stream by its name. Where it is not there, the transaction makes it, when it commits.
+
+        Args:
+            name, codec, type, ids: as of :meth:`striate.Database.stream`.
+
+        Raises:
+            OptionMismatchError: it was made with other options, or is not a stream.
+        """
+        self._check_open()
+        if ids not in ("time", "offset"):
+            raise InvalidArgumentError("ids", '"time" or "offset"', ids)
+        made: Codec[Any] | None = make_codec(codec, type)
+        view = self._names.stream(name, {"codec": codec_name(codec), "ids": ids})
+        stream = Stream(view, made, text_of(as_name(name)))
+        return TransactionStream(self, stream, self._stream_seen(stream))
+
+    def drop_stream(self, name: Name) -> bool:
+        """Drop a stream when the transaction commits; whether there is one. See :meth:`striate.Database.drop_stream`.
+
+        Inside, the name is free from now on: :meth:`stream` makes another of it.
+        """
+        return self._drop(name, "stream")
+
+    def drop_table(self, name: Name) -> bool:
+        """Drop a table when the transaction commits; see :meth:`striate.Database.drop_table`."""
+        return self._drop(name, "table")
+
+    def _drop(self, name: Name, kind: str) -> bool:
+        self._check_open()
+        number = self._names.drop(name, kind)
+        if number is None:
+            return False
+        self._dropped[number] = as_name(name)
+        if number in self._streams:
+            self._streams[number].go_back(None)
+        if number in self._seen:
+            self._seen[number][1].writes.clear()
+        return True
+
+    def rename_stream(self, name: Name, new: Name) -> None:
+        """Let a stream have another name when the transaction commits; see :meth:`striate.Database.rename_stream`."""
+        self._check_open()
+        self._names.rename(name, new)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part that may fail alone: an exception takes back its writes and goes on from the ``with`` statement."""
         self._check_open()
         before = {number: dict(seen.writes) for number, (_, seen) in self._seen.items()}
-        entries, acknowledged = len(self._streams.entries), len(self._streams.acknowledged)
+        kept = {number: seen.mark() for number, seen in self._streams.items()}
+        records, dropped = len(self._names.records), dict(self._dropped)
         try:
             yield
         except BaseException:
-            del self._streams.entries[entries:], self._streams.acknowledged[acknowledged:]
+            for number, stream in self._streams.items():
+                stream.go_back(kept.get(number))
+            del self._names.records[records:]
+            self._dropped = dropped
             for number, (_, seen) in self._seen.items():
                 seen.writes = before.get(number, {})
             raise
@@ -234,9 +309,25 @@ class Transaction:
         """Commit without waiting for the disk; whether there is anything to wait for."""
         self._check_open()
         self._open = False
-        parts, streams = list(self._seen.values()), self._streams
+        parts, streams = list(self._seen.values()), list(self._streams.values())
         changes = sum(len(seen.reads) + len(seen.writes) for _, seen in parts)
-        commit = Commit(self._partition, changes + streams.writes())
+        writes = sum(stream.writes() for stream in streams) + len(self._names.records)
+        commit = Commit(self._partition, changes + writes)
+        with self._names.lock():
+            self._names.prepare(commit)
+            self._add_to(commit, parts)
+            failed = commit.run()
+            if failed is not None:
+                raise _conflict(self._path, *failed)
+            self._names.finish(commit)
+        if writes or any(s.look is not None for s in streams) or any(seen.writes for _, seen in parts):
+            return True
+        # What was only read may be on its way to the disk as well; an absent key may be a deletion that is.
+        reads = [version for _, seen in parts for version in seen.reads.values()]
+        absent = 0 in reads or any(seen.changes is not None for _, seen in parts)
+        return absent or max(reads, default=0) > self._partition.log.durable_offset
+
+    def _add_to(self, commit: Commit, parts: list[tuple[Table[Any], _Seen]]) -> None:
         for table, seen in parts:
             if seen.changes is not None:
                 commit.watch(table, seen.changes)
@@ -244,21 +335,8 @@ class Transaction:
                 commit.check(table, name, version)
             for name, (stored, end) in seen.writes.items():
                 commit.add(table, name, stored, end)
-        for stream, count in streams.changes.values():
-            commit.watch_stream(stream, count)
-        for stream, entry, value, key in streams.entries:
-            commit.append(stream, entry, value, key)
-        for group, ids in streams.acknowledged:
-            commit.acknowledge(group, ids)
-        failed = commit.run()
-        if failed is not None:
-            raise _conflict(self._path, *failed)
-        if streams.writes() or streams.changes or any(seen.writes for _, seen in parts):
-            return True
-        # What was only read may be on its way to the disk as well; an absent key may be a deletion that is.
-        reads = [version for _, seen in parts for version in seen.reads.values()]
-        absent = 0 in reads or any(seen.changes is not None for _, seen in parts)
-        return absent or max(reads, default=0) > self._partition.log.durable_offset
+        for stream in self._streams.values():
+            stream.add_to(commit)
 
     def __enter__(self) -> Transaction:
         self._check_open()
