@@ -196,6 +196,22 @@ def test_names_that_come_and_go_take_no_room(tmp_path: Path, with_hints: bool) -
     db.close()
 
 
+def test_a_drop_is_kept_while_what_it_drops_is_in_an_older_segment(tmp_path: Path) -> None:
+    db = striate.open(tmp_path / "db", "process", segment_bytes=4096, compaction_interval_s=None)
+    gone, kept = db.table("gone"), db.table("kept")
+    gone["k"] = b"x" * 100
+    for number in range(26):
+        kept[b"%d" % number] = b"x" * 100
+    db.table("later")["k"] = b"x" * 1000  # begins a segment
+    assert db.drop_table("gone")
+    for _ in range(20):
+        db.table("later")["k"] = b"x" * 1000
+    before = db.log.stats().records
+    assert db.compact(live_below=0.5).records_after < before and len(kept) == 26
+    with reopened(db, with_hints=False) as again:
+        assert again.names() == {b"kept": "table", b"later": "table"} and "k" not in again.table("gone")
+
+
 # ------------------------------------------------------------ in transactions
 
 
