@@ -31,7 +31,7 @@ class Call:
     """One request.
 
     Attributes:
-        path: the parts of the path that the operation names, decoded. query: its parameters, checked.
+        path, query, headers: what the operation's parameters are given, checked; of the path decoded bytes.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class Call:
         operation: Operation,
         path: Mapping[str, bytes],
         query: Mapping[str, Any],
+        headers: Mapping[str, str],
     ) -> None:
         self.owner, self.session, self.request, self.operation = owner, session, request, operation
-        self.path, self.query = path, query
+        self.path, self.query, self.headers = path, query, headers
 
     @property
     def server(self) -> Server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from aiohttp import web
@@ -13,7 +12,6 @@ from striate.net.http.errors import HttpError
 from striate.protocol.replies import Failure
 
 TTL: Final = "Striate-TTL"
-_TAGS: Final = re.compile(r'(W/)?"([^"]*)"')
 _OTHER: Final = "the key has another version"
 
 
@@ -23,7 +21,7 @@ async def get_key(call: Call) -> web.Response:
     call.require("get", key)
     entry = call.keyspace.entry(key)
     await call.durable()
-    wanted = call.request.headers.get("If-None-Match")
+    wanted = call.headers.get("If-None-Match")
     if entry is None:
         raise HttpError(404, "there is no such key")
     headers = {"ETag": f'"{entry.version}"', "Cache-Control": "no-cache"}
@@ -66,7 +64,7 @@ async def delete_key(call: Call) -> web.Response:
     key = call.path["key"]
     call.require("del", key)
     keyspace = call.keyspace
-    if call.request.headers.get("If-Match") is None:
+    if call.headers.get("If-Match") is None:
         if not keyspace.delete(key):
             await call.durable()
             raise HttpError(404, "there is no such key")
@@ -83,7 +81,7 @@ async def delete_key(call: Call) -> web.Response:
 
 def _check(call: Call, entry: Entry | None) -> bool:
     """Whether there are conditions; 412 when they do not hold."""
-    headers = call.request.headers
+    headers = call.headers
     match, none_match = headers.get("If-Match"), headers.get("If-None-Match")
     if match is not None and not _matches(match, entry):
         raise HttpError(412, _OTHER if entry is not None else "there is no such key")
@@ -92,17 +90,8 @@ def _check(call: Call, entry: Entry | None) -> bool:
     return match is not None or none_match is not None
 
 
-def _matches(header: str, entry: Entry | None, weak: bool = False) -> bool:
-    """Whether an entry is one of those that a list of tags names."""
-    if header.strip() == "*":
+def _matches(tags: str, entry: Entry | None, weak: bool = False) -> bool:
+    """Whether an entry is one of those that a list of versions names."""
+    if entry is None or tags == "*":
         return entry is not None
-    place, found = 0, False
-    for match in _TAGS.finditer(header):
-        if header[place : match.start()].strip(" \t,"):
-            break
-        place = match.end()
-        found |= entry is not None and (weak or match[1] is None) and match[2] == str(entry.version)
-    else:
-        if place and not header[place:].strip(" \t,"):
-            return found
-    raise HttpError(400, 'a condition is * or a list of versions in quotes: "17"')
+    return any(tag.strip(' \t"') == str(entry.version) for tag in (tags.replace("W/", "") if weak else tags).split(","))

@@ -22,7 +22,8 @@ class Base64(Struct, frozen=True, forbid_unknown_fields=True):
 
 Data: TypeAlias = str | Base64
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
-Version: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
+# JSON knows no integers: 5.0 is 5.
+Version: TypeAlias = Annotated[float, Meta(ge=0, le=(1 << 53) - 1, multiple_of=1)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0.001, le=1e9)]
 Fields: TypeAlias = (
     Annotated[dict[str, Data], Meta(min_length=1)] | Annotated[list[tuple[Data, Data]], Meta(min_length=1)]
@@ -62,22 +63,17 @@ class _EntryParts(Struct, forbid_unknown_fields=True):
     key: Data | UnsetType = UNSET
     fields: Fields | UnsetType = UNSET
 
-    def stored(self) -> tuple[bytes, bytes | None]:
+    def stored(self, default_key: bytes | None = None) -> tuple[bytes, bytes | None]:
         """Value and key of the stream's entry. ValueError: neither a value nor fields, or both."""
         if isinstance(self.fields, UnsetType):
             if isinstance(self.value, UnsetType):
                 raise ValueError("an entry has either a `value` or `fields`")
-            key = [] if isinstance(self.key, UnsetType) else [KEY, to_bytes(self.key)]
-            return as_entry([DATA, to_bytes(self.value), *key])
+            key = default_key if isinstance(self.key, UnsetType) else to_bytes(self.key)
+            return as_entry([DATA, to_bytes(self.value)] if key is None else [DATA, to_bytes(self.value), KEY, key])
         if not isinstance(self.value, UnsetType) or not isinstance(self.key, UnsetType):
             raise ValueError("an entry with `fields` has neither a `value` nor a `key`")
         pairs = self.fields.items() if isinstance(self.fields, dict) else self.fields
         return as_entry([to_bytes(part) for pair in pairs for part in pair])
-
-
-VALUE_OR_FIELDS = {
-    "oneOf": [{"required": ["value"]}, {"required": ["fields"], "not": {"required": ["key"]}}],
-}
 
 
 class NewEntry(_EntryParts):
@@ -87,9 +83,7 @@ class NewEntry(_EntryParts):
 class NewEntries(Struct, forbid_unknown_fields=True):
     """Entries to append together."""
 
-    entries: Annotated[
-        list[Annotated[NewEntry, Meta(extra_json_schema=VALUE_OR_FIELDS)]], Meta(min_length=1, max_length=10_000)
-    ]
+    entries: Annotated[list[NewEntry], Meta(min_length=1, max_length=10_000)]
 
 
 class Appended(Struct):
@@ -158,6 +152,15 @@ class Append(_EntryParts, forbid_unknown_fields=True, tag_field="op", tag="appen
 
     stream: Name
 
+
+_VALUE_OR_FIELDS: Final = {
+    "oneOf": [
+        {"required": ["value"], "not": {"required": ["fields"]}},
+        {"required": ["fields"], "not": {"anyOf": [{"required": ["value"]}, {"required": ["key"]}]}},
+    ]
+}
+RULES: Final = {"NewEntry": _VALUE_OR_FIELDS, "Append": _VALUE_OR_FIELDS}
+"""What the types cannot say, for their schemas; ``stored`` checks it."""
 
 Operation: TypeAlias = Set | Delete | Check | Append
 Operations: TypeAlias = Annotated[list[Operation], Meta(min_length=1, max_length=10_000)]

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from striate.net.http.call import JSON, Call
 from striate.net.http.errors import MEANINGS, ErrorBody
+from striate.net.http.models import RULES
 from striate.net.http.operations import Answer, Operation
 
 _EVERYWHERE: Final = (400, 401, 403, 408, 421, 431, 500, 503)
@@ -37,6 +38,8 @@ def description(operations: Sequence[Operation]) -> dict[str, Any]:
     """The OpenAPI document of some operations."""
     types = [ErrorBody, *(type for operation in operations for type in _types(operation))]
     shown, named = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    for name, rule in RULES.items():
+        named.get(name, {}).update(rule)
     schemas = {id(type): schema for type, schema in zip(types, shown, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -79,7 +82,8 @@ def _operation(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
             media: {"schema": _BINARY if type is None else schemas[id(type)]}
             for media, type in operation.bodies.items()
         }
-        made["requestBody"] = {"required": True, "content": content}
+        # Where plain bytes are taken, no body is an empty one.
+        made["requestBody"] = {"required": None not in operation.bodies.values(), "content": content}
     error = {"content": {JSON: {"schema": schemas[id(ErrorBody)]}}}
     for status in sorted({*_EVERYWHERE, *operation.errors}):
         made["responses"][str(status)] = {"description": MEANINGS[status].replace("_", " "), **error}

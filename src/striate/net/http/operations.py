@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,20})?(e-?[0-9]{1,2})?")
 class Parameter:
     """A part of the path (``place`` "path"), of what stands behind ``?`` ("query"), or a header.
 
-    ``schema`` is what ``/openapi.json`` shows and, in path and query, what values are checked against.
+    ``schema`` is what ``/openapi.json`` shows and what values are checked against.
     """
 
     name: str
@@ -83,6 +83,12 @@ class Operation:
     bodies: Mapping[str, Any] | None = None
     errors: tuple[int, ...] = ()
     open: bool = False
+
+    def read_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Those of its headers that are there, checked."""
+        names = [parameter for parameter in self.parameters if parameter.place == "header"]
+        found = {one.name: (one, headers[one.name].strip(" \t")) for one in names if one.name in headers}
+        return {name: one.read(text.encode("utf-8", "surrogateescape")).decode() for name, (one, text) in found.items()}
 
     def read_query(self, text: str) -> dict[str, Any]:
         """The parameters behind ``?``."""

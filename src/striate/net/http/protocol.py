@@ -217,6 +217,8 @@ class HttpProtocol(RequestHandler):
         """The answer to what is no HTTP, and to what nobody foresaw. The connection ends."""
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer is sent already")
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client went in the middle of its body
         if status != 400:
             _logger.error("a request failed", exc_info=exc)
             status, message = 500, "internal error, see the server's log"

@@ -130,7 +130,7 @@ class HttpServer:
             _check_origin(request, self.server.users.is_open())
             if not operation.open:
                 self._authenticate(request, protocol)
-            given = operation.read_path(parts), operation.read_query(query)
+            given = operation.read_path(parts), operation.read_query(query), operation.read_headers(request.headers)
             response = await operation.handler(Call(self, protocol.session, request, operation, *given))
             status = response.status
             if self.draining and not response.prepared:

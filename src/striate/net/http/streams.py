@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from striate.commands.keyspace import Keyspace
-from striate.commands.stream_fields import DATA, KEY, MOST_KEY_BYTES, as_entry
+from striate.commands.stream_fields import DATA, KEY, as_entry
 from striate.commands.stream_ids import HIGHEST_PART, Id, id_bytes, pair
 from striate.commands.stream_keys import entries_after, last_id
 from striate.net.http.call import JSON, Call
@@ -28,17 +28,14 @@ async def produce(call: Call) -> web.Response:
     """Append the body as one entry, or the entries that it lists."""
     name = call.path["name"]
     call.require("xadd", name)
+    key = call.query.get("key")
     if call.request.content_type == JSON:
-        if "key" in call.query:
-            raise HttpError(400, "with JSON each entry has its own `key`")
         try:
-            made = [entry.stored() for entry in (await call.json(NewEntries)).entries]
+            made = [entry.stored(key) for entry in (await call.json(NewEntries)).entries]
         except ValueError as error:
             raise HttpError(400, f"the body: {error}") from None
     else:
-        value, key = await call.body(), call.query.get("key")
-        if key is not None and len(key) > MOST_KEY_BYTES:
-            raise HttpError(400, f"`key` must have at most {MOST_KEY_BYTES} bytes")
+        value = await call.body()
         made = [as_entry([DATA, value] if key is None else [DATA, value, KEY, key])]
     stream = call.keyspace.create_stream(name)
     ids = stream._append_many_nowait([value for value, _ in made], [key for _, key in made])
@@ -106,9 +103,8 @@ async def _arrival(call: Call, stream: Stream[bytes], after: Id, seconds: float 
 async def _events(call: Call) -> web.StreamResponse:
     """Entries as they come, until the client goes."""
     name = call.path["name"]
-    given = call.request.headers.get("Last-Event-ID")
-    parameter = next(one for one in call.operation.parameters if one.name == "after")
-    start = call.query.get("after", b"0") if given is None else parameter.read(given.encode("utf-8", "surrogateescape"))
+    given = call.headers.get("Last-Event-ID")
+    start = call.query.get("after", b"0") if given is None else given.encode()
     await call.durable()
     stream = _existing(call.keyspace, name)
     after = _position(stream, start)

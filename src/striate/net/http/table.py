@@ -31,7 +31,10 @@ _TTL: Final = Parameter(
     "ttl", "query", {"type": "number", "minimum": 0.001, "maximum": 1e9}, "Seconds after which the key is gone"
 )
 _ENTRY_KEY: Final = Parameter(
-    "key", "query", {"type": "string", "minLength": 1, "maxLength": 255}, "A key that the entry carries"
+    "key",
+    "query",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    "The key of entries with a value and no key of their own",
 )
 _AFTER: Final = Parameter(
     "after",
@@ -45,11 +48,12 @@ _COUNT: Final = Parameter(
 _WAIT: Final = Parameter(
     "wait", "query", {"type": "number", "minimum": 0.001, "maximum": 60}, "Seconds to wait for the first entry"
 )
-_TAGS: Final = {"type": "string", "pattern": r'^(\*|"[0-9]{1,19}")$'}
-_IF_MATCH: Final = Parameter("If-Match", "header", _TAGS, "Only if the key has this version (or *: if it is there)")
-_IF_NONE_MATCH: Final = Parameter(
-    "If-None-Match", "header", _TAGS, "Only if the key has not this version (or *: if it is not there)"
-)
+_TAG: Final = r'(W/)?"[0-9]{1,19}"|[0-9]{1,19}'
+_TAGS: Final = {"type": "string", "pattern": rf"^(\*|({_TAG})([ \t]*,[ \t]*({_TAG}))*)$"}
+_MATCH: Final = 'one of these versions of the key, as in "17", "19", or *: any'
+_NONE_MATCH: Final = 'none of these versions of the key, as in "17", "19", or *: none at all'
+_IF_MATCH: Final = Parameter("If-Match", "header", _TAGS, _MATCH)
+_IF_NONE_MATCH: Final = Parameter("If-None-Match", "header", _TAGS, _NONE_MATCH)
 _LAST_EVENT_ID: Final = Parameter(
     "Last-Event-ID", "header", {"type": "string", "pattern": _ID}, "For server-sent events, in place of `after`"
 )

@@ -26,11 +26,11 @@ class _Plan:
         # (place in the list, key, value, the entry's key)
         self.entries: list[tuple[int, bytes, bytes, bytes | None]] = []
 
-    def condition(self, key: bytes, version: int | None) -> None:
+    def condition(self, key: bytes, version: float | None) -> None:
         """Let all depend on the version of a key."""
         if self._keyspace.kind(key) == "stream":
             raise Failure(WRONG_TYPE)
-        if version is not None and self.versions.setdefault(key, version) != version:
+        if version is not None and self.versions.setdefault(key, int(version)) != version:
             raise HttpError(400, f"two different versions are asked of the key {shown(key)}")
 
     def append(self, place: int, operation: Append) -> None:
