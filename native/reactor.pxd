@@ -7,8 +7,8 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from striate._native.durable cimport TableCore
 from striate._native.partition cimport Partition
+from striate._native.plaincommands cimport PlainCommands
 from striate._native.resp cimport striate_buffer, striate_request, striate_request_limits
 
 
@@ -52,11 +52,11 @@ cdef class Connection:
 
 cdef class Reactor:
     cdef readonly Partition partition
+    cdef readonly PlainCommands commands
     cdef readonly dict connections    # by descriptor
     cdef int epoll
     cdef object dispatch, open_session, close_session, hand_over, want_durable, wake
     cdef object retry, later, silence  # what dispatch returns where it does not answer at once, or at all
-    cdef list tables, streams         # for each database: its table, and the names of its streams
     cdef list dirty, closed
     cdef list listeners               # those that are put aside while descriptors are short
     cdef char *scratch
@@ -64,7 +64,7 @@ cdef class Reactor:
     cdef bint running
     cdef bint waiting                 # a call of `released` is on its way
     cdef public bint plain            # no one need be told of keys that are set
-    cdef public uint64_t requests, gets, sets, hits, received_bytes, sent_bytes, accepted, refused, dropped
+    cdef public uint64_t requests, received_bytes, sent_bytes, accepted, refused, dropped
     cdef striate_request_limits limits, strange_limits
     cdef public uint64_t output_limit, most_connections
 
@@ -74,6 +74,3 @@ cdef class Reactor:
     cdef int add(self, Connection connection, int descriptor) except -1
     cdef int turn(self) except -1
     cdef int clean(self) except -1
-    cdef bint get(self, Connection connection, const char *key, uint64_t size) except -1
-    cdef bint set(self, Connection connection, const char *key, uint64_t key_size, const char *value,
-                  uint64_t size) except -1

@@ -1,8 +1,8 @@
 """The connections of a server in one epoll set (declared in reactor.pxd).
 
 How it goes: the set's own descriptor is readable in the event loop, which then calls :meth:`Reactor.run`. Each ready
-connection is read once, its requests are carried out one by one, and what they answered is sent in one piece. GET and
-SET of plain values touch no Python object but the table; everything else goes to ``dispatch``.
+connection is read once, its requests are carried out one by one, and what they answered is sent in one piece. Plain
+commands touch no Python object (plaincommands.pyx); everything else goes to ``dispatch``.
 
 What may not live here: what a command means (striate/commands), other protocols than RESP (a connection that speaks
 another one is handed over).
@@ -13,8 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memmove
 from posix.unistd cimport close as c_close
 
-from striate._native.durable cimport TableCore
-from striate._native.plainkeys cimport TOO_LARGE, read_plain, write_plain
+from striate._native.plaincommands cimport PlainCommands
 from striate._native.platform cimport striate_load_u64, striate_monotonic_ns
 from striate._native.resp cimport (
     STRIATE_INLINE_ALL,
@@ -22,7 +21,6 @@ from striate._native.resp cimport (
     STRIATE_REQUEST_MORE,
     argument_list,
     protocol_error,
-    striate_argument,
     striate_buffer_free,
     striate_buffer_put,
     striate_buffer_reserve,
@@ -198,17 +196,20 @@ cdef class Connection:
         return 0
 
     cdef int execute(self, char *bytes) except -1:
-        cdef const striate_argument *arguments = self.request.arguments
-        cdef const char *name = bytes + arguments[0].start
+        cdef uint64_t version = 0
+        cdef bint answered
         self.reactor.requests += 1
-        if self.plain and self.reactor.plain and arguments[0].size == 3:
-            if self.request.count == 2 and strncasecmp(name, b"GET", 3) == 0:
-                if self.reactor.get(self, bytes + arguments[1].start, arguments[1].size):
-                    return 0
-            elif self.request.count == 3 and strncasecmp(name, b"SET", 3) == 0:
-                if self.reactor.set(self, bytes + arguments[1].start, arguments[1].size, bytes + arguments[2].start,
-                                    arguments[2].size):
-                    return 0
+        if self.plain and self.reactor.plain:
+            try:
+                answered = self.reactor.commands.answer(self.database, self.protocol, &self.request, bytes,
+                                                        &self.output, &version)
+            except (StriateError, MemoryError) as error:
+                return self.answer(self.reactor.dispatch(self.session, error))
+            if answered:
+                if self.reactor.partition.power and version > self.reactor.partition.durable() \
+                        and not self.reactor.durable(self.reactor.partition.log.appends):
+                    self.hold = self.reactor.partition.log.appends
+                return 0
         return self.ask(argument_list(&self.request, bytes))
 
     cdef int ask(self, list request) except -1:
@@ -373,8 +374,7 @@ cdef class Reactor:
     """All connections of a server.
 
     Args:
-        partition: of the database. tables: for each database, the table of its strings. streams: for each, the names
-            of its streams, a set that its keyspace keeps.
+        partition: of the database. commands: that are answered here where they are plain.
         dispatch: called with a session and a request, a list of bytes; the reply, ``retry`` or ``later``.
         open_session, close_session: called with a new connection, which gives its session; with that at the end.
         hand_over: called with a descriptor, whether it speaks TLS, and what was read from it.
@@ -382,9 +382,9 @@ cdef class Reactor:
         wake: have :meth:`run` called soon.
     """
 
-    def __cinit__(self, Partition partition not None, *, list tables not None, list streams not None, dispatch,
-                  open_session, close_session, hand_over, want_durable, wake, retry, later, silence):
-        self.partition, self.tables, self.streams = partition, tables, streams
+    def __cinit__(self, Partition partition not None, *, PlainCommands commands not None, dispatch, open_session,
+                  close_session, hand_over, want_durable, wake, retry, later, silence):
+        self.partition, self.commands = partition, commands
         self.dispatch, self.open_session, self.close_session = dispatch, open_session, close_session
         self.hand_over, self.want_durable, self.wake = hand_over, want_durable, wake
         self.retry, self.later, self.silence = retry, later, silence
@@ -617,45 +617,3 @@ cdef class Reactor:
         if left and not self.waiting:
             self.waiting = True
             self.want_durable()
-
-    # ------------------------------------------------------------ the two commands that most requests are
-
-    cdef bint get(self, Connection connection, const char *key, uint64_t size) except -1:
-        # Whether it was answered.
-        cdef uint64_t version
-        cdef int found
-        cdef object table = self.tables[connection.database]
-        if table is None:
-            return False
-        found = read_plain(<TableCore>table, key, size, &connection.output, &version)
-        if found < 0:
-            if found == TOO_LARGE or self.streams[connection.database]:
-                return False
-            write_reply(&connection.output, None, connection.protocol)
-        self.hits += found > 0
-        self.gets += 1
-        # An absent key may be a deletion that is on its way to the disk.
-        if self.partition.power and (version == 0 or version > self.partition.durable()) \
-                and not self.durable(self.partition.log.appends):
-            connection.hold = self.partition.log.appends
-        return True
-
-    cdef bint set(self, Connection connection, const char *key, uint64_t key_size, const char *value,
-                  uint64_t size) except -1:
-        # Whether it was answered.
-        cdef object table = self.tables[connection.database]
-        cdef object streams = self.streams[connection.database]
-        if table is None or streams and key[:key_size] in streams:
-            return False
-        try:
-            if write_plain(<TableCore>table, key, key_size, value, size) == TOO_LARGE:
-                return False
-        except (StriateError, MemoryError) as error:
-            connection.answer(self.dispatch(connection.session, error))
-            return True
-        if striate_buffer_put(&connection.output, b"+OK\r\n", 5) != 0:
-            raise MemoryError
-        self.sets += 1
-        if self.partition.power:
-            connection.hold = self.partition.log.appends
-        return True

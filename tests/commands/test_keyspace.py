@@ -209,6 +209,23 @@ def test_other_threads_lose_no_counts(run: Run, server: Server, connect: object,
     assert run("GET", "n") == b"4000"
 
 
+def test_set_with_conditions_and_another_thread(
+    run: Run, database: striate.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("SET", "k", "old")
+    read, others = Keyspace.entry, [b"another"]
+
+    def entry(self: Keyspace, key: bytes) -> object:
+        found = read(self, key)
+        if others:
+            database.table("keys")[key] = others.pop()
+        return found
+
+    monkeypatch.setattr(Keyspace, "entry", entry)
+    assert run("SET", "k", "new", "GET") == b"another"
+    assert run("GET", "k") == b"new"
+
+
 def test_a_change_of_many_keys_is_one_transaction(keyspace: Keyspace) -> None:
     keyspace.set(b"a", b"1")
     entry = keyspace.entry(b"a")
@@ -248,6 +265,15 @@ def test_dump_and_restore(run: Run, session: Session) -> None:
     assert run("PTTL", "k2") == 5000
     bad = payload[:-5] + bytes([payload[-5] ^ 1]) + payload[-4:]
     assert run("RESTORE", "k3", 0, bad) == "-ERR DUMP payload version or checksum are wrong"
+
+
+def test_an_end_that_is_past_is_told_as_a_deletion(run: Run, server: Server) -> None:
+    told: list[str] = []
+    server.on_change.append(lambda number, event, key: told.append(event))
+    for request in (f"PEXPIREAT k {NOW_MS}", f"GETEX k PXAT {NOW_MS}"):
+        run("SET", "k", "v")
+        run(*request.split())
+    assert told == ["set", "del", "set", "del"]
 
 
 def test_changes_are_announced(run: Run, server: Server) -> None:

@@ -157,7 +157,6 @@ STRINGS: dict[str, Steps] = {
         ("get a b", "-ERR wrong number of arguments for 'get' command"),
         ("client foo", "-ERR unknown subcommand 'foo'. Try CLIENT HELP."),
         ("CLIENT", "-ERR wrong number of arguments for 'client' command"),
-        ("hset", "-ERR unknown command 'hset', with args beginning with: "),
     ],
 }
 

@@ -67,8 +67,8 @@ def by_tasks(path: Path, durability: Durability, steps: int) -> list[history.Tra
 def check_mixture(made: list[history.Transaction]) -> None:
     """There was something to check: conflicts, and transactions of several lists that were committed."""
     outcomes = [one.outcome for one in made]
-    assert outcomes.count("fail") > len(made) / 50, "hardly anything was at the same time"
-    assert sum(one.outcome == "ok" and len(one.operations) > 2 for one in made) > len(made) / 5
+    assert outcomes.count("fail") > len(made) / 100, "hardly anything was at the same time"
+    assert sum(one.outcome == "ok" and len(one.operations) > 2 for one in made) > len(made) / 10
 
 
 def test_threads(tmp_path: Path, durability: Durability) -> None:

@@ -152,6 +152,25 @@ def test_waiters_are_told(db: striate.Database) -> None:
     assert got == ["dropped", "dropped"]
 
 
+def test_compaction_keeps_what_was_dropped_since_it_began(tmp_path: Path) -> None:
+    """The record that drops it is not on disk: a power cut would bring it back, and must bring back all of it."""
+    with striate.open(tmp_path / "db", "process", segment_bytes=4096, sync_interval_ms=60_000) as db:
+        stream, table = db.stream("s"), db.table("t")
+        for number in range(20):
+            stream.append_many([b"x" * 100] * 10)
+            table.set_many({b"%d" % number: b"y" * 100, b"k": b"z" * 100})
+        kept: list[int] = []
+
+        def drop(done: int, total: int) -> None:
+            if db.drop_stream("s"):
+                assert db.drop_table("t")
+                kept.append(db.log.stats().records)
+
+        assert db.compact(progress=drop).segments_before > 2
+        assert len(kept) == 1 and db.log.stats().records >= 200
+        assert db.compact().records_after <= 6
+
+
 # ------------------------------------------------------------ in transactions
 
 
@@ -181,6 +200,18 @@ def test_names_in_a_transaction(db: striate.Database) -> None:
         assert db.drop_stream("more")
         db = reopened(db, with_hints=with_hints)
     db.close()
+
+
+def test_what_was_done_to_what_is_dropped_is_not_written(db: striate.Database) -> None:
+    stream, table = db.stream("s"), db.table("t")
+    stream.append(b"old", id="1-0")
+    end = db.log.next_offset
+    with db.transaction() as tx:
+        tx[stream].delete(["1-0"])
+        tx[stream].append(b"x")
+        tx[table]["k"] = b"v"
+        assert tx.drop_stream("s") and tx.drop_table("t")
+    assert db.log.next_offset == end + 2
 
 
 def test_a_transaction_whose_stream_is_dropped(db: striate.Database) -> None:

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from striate._native.partition import Partition
+from striate._native.plaincommands import PlainCommands
 
 @final
 class Connection:
@@ -22,12 +23,10 @@ class Connection:
 
 class Reactor:
     partition: Partition
+    commands: PlainCommands
     connections: dict[int, Connection]
     plain: bool
     requests: int
-    gets: int
-    sets: int
-    hits: int
     received_bytes: int
     sent_bytes: int
     accepted: int
@@ -39,8 +38,7 @@ class Reactor:
         cls,
         partition: Partition,
         *,
-        tables: list[Any],
-        streams: list[Any],
+        commands: PlainCommands,
         dispatch: Callable[[Any, Any], Any],
         open_session: Callable[[Connection], Any],
         close_session: Callable[[Any], None],

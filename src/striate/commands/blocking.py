@@ -52,6 +52,10 @@ class Blocking:
     def __len__(self) -> int:
         return len(self._by_session)
 
+    def is_waited_for(self, number: int, key: bytes) -> bool:
+        """Whether a client waits for this key."""
+        return (number, key) in self._by_place
+
     def wait(
         self, session: Session, keys: Sequence[bytes], seconds: float, attempt: Callable[[], Reply], in_vain: Reply
     ) -> Reply:
@@ -70,6 +74,7 @@ class Blocking:
         session.unblock = lambda with_error: self._unblock(wait, with_error)
         for place in places:
             self._by_place.setdefault(place, {})[wait] = None
+            self._server.appended.forget(*place)
         if seconds > 0:
             wait.timer = self._server.effects.call_later(seconds, lambda: self._finish(wait, in_vain))
         return LATER

@@ -23,10 +23,10 @@ _MOST_TEXT = 4000  # Python reads no more than 4,300 digits
 _MOST_EXPONENT = 11_000  # more than a long double has, and little enough to compute with
 
 
-def parse_extended(text: bytes) -> Fraction:
-    """The number that a text stands for. Failure: none, or out of range."""
+def parse_extended(text: bytes) -> Fraction | None:
+    """The number that a decimal text stands for, ``None`` for infinity. Failure: none, or out of range."""
     if _INFINITE.fullmatch(text):
-        raise Failure(NOT_FINITE)
+        return None
     found = _FLOAT.fullmatch(text) if len(text) < _MOST_TEXT else None
     if found is None or abs(int(found[1] or 0)) > _MOST_EXPONENT:
         raise Failure(NOT_A_FLOAT)
@@ -36,10 +36,9 @@ def parse_extended(text: bytes) -> Fraction:
     return _rounded(exact)
 
 
-def add_extended(one: Fraction, other: Fraction) -> Fraction:
+def add_extended(one: Fraction | None, other: Fraction | None) -> Fraction:
     """Their sum. Failure: it is too large."""
-    total = _rounded(one + other)
-    if abs(total) > _LARGEST:
+    if one is None or other is None or abs(total := _rounded(one + other)) > _LARGEST:
         raise Failure(NOT_FINITE)
     return total
 

@@ -12,9 +12,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 from striate._native.commit import Commit
 from striate._native.streamentry import StreamEntry
+from striate.commands.appended import Appended
 from striate.commands.patterns import literal, matches, prefix
 from striate.commands.stream_names import StreamNames
 from striate.protocol.replies import Failure
+from striate.storage.catalog import as_name
 from striate.storage.database import Database
 from striate.storage.stream import Stream
 from striate.storage.table import MUST_BE_PRESENT, MUST_EQUAL, MUST_NOTHING, Table, walk
@@ -88,8 +90,8 @@ class Keyspace:
         if version:
             return version
         stream = self.stream(key)
-        # Numbers of streams are never used again, and appending or trimming one counts up.
-        return 0 if stream is None else -(stream._view.number << 64 | stream._changes + 1)
+        # Numbers of streams are never used again, and every record of one has a higher version.
+        return 0 if stream is None else -(stream._view.number << 64 | stream._last_version + 1)
 
     def end_ms(self, key: bytes) -> int | None:
         """When a key ends, 0 for never, ``None`` for an absent one."""
@@ -302,6 +304,12 @@ class Keyspace:
         if self._table._read_latest(key)[0]:
             raise Failure(WRONG_TYPE)
         return self._streams.open(key)
+
+    def admit_appends(self, key: bytes, stream: Stream[Any], appended: Appended) -> None:
+        """Let XADD append to a stream of this database without asking, if it has no end."""
+        name = self._streams.name(key)
+        if name is not None and not self._streams.end_ms(key):
+            appended.admit(self.number, key, stream, as_name(name))
 
     def create_stream(self, key: bytes) -> Stream[Any]:
         """The stream of a key, made if it is not there."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from striate.commands.appended import Appended
 from striate.commands.notifications import Notifications
 from striate.commands.statistics import Statistics
 
@@ -103,6 +104,7 @@ class Server:
         # Called with a session that becomes as new (RESET), and with one that is gone.
         self.on_reset: list[Callable[[Session], None]] = []
         self.on_end: list[Callable[[Session], None]] = []
+        self.appended = Appended(self, DATABASES)
         self.users: Users = Everybody()
         self.pause: Pause | None = None
         # Who has to be told of every command, by a name of theirs: monitor, pause, notifications.

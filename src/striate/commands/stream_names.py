@@ -80,22 +80,23 @@ class StreamNames:
         return True
 
     def _drop(self, name: str) -> None:
-        with self._database._catalog.lock:
-            self._database._catalog.drop(name, "stream")
+        self._database._drop_nowait(name, "stream")
         self._ends._remove_nowait(_bytes(name))
 
     def rename(self, key: bytes, target: StreamNames, new: bytes) -> None:
         """Give the stream another key, of this database or another, which is free. Failure: it cannot be."""
         name, other = self.name(key), target.name(new)
         number = self._view_number(name)
-        rename = getattr(self._database, "_rename_nowait", None)
-        if name is None or other is None or number is None or rename is None:
+        if name is None or other is None or number is None:
             raise Failure("ERR a stream cannot be renamed or moved")
         end = self._end(name, number)
-        rename(name, other)
+        self._rename(name, other)
         if end:
             self._ends._write_nowait(_bytes(other), b"%d %d" % (number, end))
             self._ends._remove_nowait(_bytes(name))
+
+    def _rename(self, name: str, other: str) -> None:
+        self._database._rename_nowait(name, other)
 
     # ------------------------------------------------------------ ends
 
@@ -134,9 +135,12 @@ class StreamNames:
 
     # ------------------------------------------------------------ all of them
 
+    def _names(self) -> list[str]:
+        return list(self._database.streams())
+
     def __iter__(self) -> Iterator[bytes]:
         """All keys, in no order."""
-        for name in list(self._database.streams()):
+        for name in self._names():
             key = self._key(name)
             if key is not None and self.has(key):
                 yield key

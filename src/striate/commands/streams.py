@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from striate.commands.blocking import Blocking
 from striate.commands.numbers import SYNTAX, integer
 from striate.commands.registry import Arguments, command
 from striate.commands.stream_fields import as_entry, entry_reply
@@ -19,7 +20,7 @@ from striate.commands.stream_ids import (
 )
 from striate.commands.stream_keys import NO_LIMIT, entries_between, existing, last_id, reads_streams
 from striate.commands.stream_trimming import parse_options, trim
-from striate.errors import RecordTooLargeError, StreamIdError
+from striate.errors import InvalidArgumentError, RecordTooLargeError, StreamIdError
 from striate.protocol.replies import NULL_ARRAY, OK, Failure, Reply
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def xadd(session: Session, arguments: Arguments) -> Reply:
         raise Failure("ERR Elements are too large to be stored") from None
     trimmed = options.trims and trim(stream, options)
     session.changed("xadd", key)
+    if not session.executing and not session.server.part(Blocking).is_waited_for(session.database, key):
+        keyspace.admit_appends(key, stream, session.server.appended)
     if trimmed:
         session.changed("xtrim", key)
     return id_bytes(made)
@@ -186,7 +189,7 @@ def xsetid(session: Session, arguments: Arguments) -> Reply:
 
 
 def _set_last(stream: Stream[bytes], id: Id, added: int | None, removed: Id | None) -> None:
-    last, highest_removed, _, ever, length = stream._figures()
+    _, highest_removed, _, _, length = stream._figures()
     if id < pair(highest_removed):
         raise Failure("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
     top = stream._read(None, None, True, 1) if length else []
@@ -195,6 +198,9 @@ def _set_last(stream: Stream[bytes], id: Id, added: int | None, removed: Id | No
             raise Failure("ERR The ID specified in XSETID is smaller than the target stream top item")
         if added is not None and length > added:
             raise Failure("ERR The entries_added specified in XSETID is smaller than the target stream length")
-    if id == pair(last) and added in (None, ever) and removed in (None, pair(highest_removed)):
-        return
-    raise Failure("ERR XSETID to another ID or counter is not supported")
+    try:
+        stream._set_last_nowait(id, added, removed)
+    except StreamIdError:
+        raise Failure("ERR The ID specified in XSETID is smaller than the last ID, which only grows here") from None
+    except InvalidArgumentError:
+        raise Failure("ERR entries_added and max_deleted_entry_id only grow here") from None

@@ -62,8 +62,9 @@ def set_(session: Session, arguments: Arguments) -> Reply:
     options = _set_options(session, words)
     keyspace = session.keyspace
     while True:
-        before = keyspace.get(key) if options.gets else None
-        version = keyspace.version(key)
+        entry = keyspace.entry(key) if options.gets else None
+        before = None if entry is None else entry.value
+        version = keyspace.version(key) if entry is None else entry.version
         there = version != 0
         if there if options.must_be_absent else options.must_be_present and not there:
             return before

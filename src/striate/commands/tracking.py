@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from striate.commands.registry import Arguments, Command
+from striate.commands.registry import Arguments, Command, keys_of
 from striate.protocol.replies import Push
 
 if TYPE_CHECKING:
@@ -33,18 +33,6 @@ class Tracking:
     no_loop: bool = False
     caching: bool | None = None  # CLIENT CACHING, for the next command
     broken: bool = False  # the session of the redirect is gone
-
-
-def keys_of(command: Command, arguments: Arguments) -> list[bytes]:
-    """The keys among a handler's arguments."""
-    if command.find_keys is not None:
-        return list(command.find_keys(arguments))
-    first, last, step = command.keys
-    if not first:
-        return []
-    names = command.name.count(" ") + 1
-    end = len(arguments) + names + last if last < 0 else last
-    return [arguments[at - names] for at in range(first, end + 1, step) if at - names < len(arguments)]
 
 
 class TrackingTable:

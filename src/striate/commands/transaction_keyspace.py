@@ -11,6 +11,9 @@ from typing import Any, Final, cast
 from striate._native.commit import Commit
 from striate.commands.keyspace import Keyspace
 from striate.commands.stream_names import StreamNames
+from striate.protocol.replies import Failure
+from striate.storage.catalog import as_name, stream_view, text_of
+from striate.storage.stream import Stream
 from striate.storage.table import MUST_BE_ABSENT, MUST_EQUAL, MUST_NOTHING, Table, walk
 from striate.storage.transaction import Transaction
 
@@ -134,11 +137,43 @@ class OverlayCommit:
 
 
 class _TransactionStreams(StreamNames):
-    """Names of streams, whose ends are the transaction's."""
+    """Streams as the transaction sees them, by their names in it."""
 
     def __init__(self, streams: StreamNames, transaction: Transaction) -> None:
         self._database, self._number, self._now_ms = streams._database, streams._number, streams._now_ms
         self._ends = cast("Any", OverlayTable(transaction, streams._ends))
+        self._transaction = transaction
+
+    def _view_number(self, name: str | None) -> int | None:
+        entry = None if name is None else self._transaction._names.find(as_name(name))
+        return entry["id"] if entry is not None and entry["kind"] == "stream" else None
+
+    def open(self, key: bytes) -> Stream[bytes] | None:
+        """The stream, if it is there."""
+        name = self.name(key)
+        number = self._view_number(name)
+        if name is None or number is None or self._drop_ended(name, number):
+            return None
+        view = self._transaction._names._made.get(number) or stream_view(self._transaction._partition, number)
+        return self._transaction[Stream[bytes](view, None, name)]._looked()
+
+    def create(self, key: bytes) -> Stream[Any]:
+        """The stream, which is not there."""
+        name = self.name(key)
+        if name is None:
+            raise Failure("ERR the key of a stream must be 1 to 1021 bytes of UTF-8")
+        return self._transaction.stream(name)._looked()
+
+    def _drop(self, name: str) -> None:
+        self._transaction.drop_stream(name)
+        self._ends._remove_nowait(as_name(name))
+
+    def _rename(self, name: str, other: str) -> None:
+        self._transaction.rename_stream(name, other)
+
+    def _names(self) -> list[str]:
+        made = {text_of(name) for name, _ in self._transaction._names.records}
+        return sorted(made | set(self._database.streams()))
 
 
 class TransactionKeyspace(Keyspace):

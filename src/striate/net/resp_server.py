@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from striate._native.plaincommands import PlainCommands
 from striate._native.reactor import Connection, Reactor
 from striate.commands.dispatch import dispatch, load_commands
 from striate.commands.keyspace import Keyspace
@@ -55,8 +56,12 @@ class RespServer:
         self.server = Server(database._database, self, settings or Settings(), keyspaces)
         self._reactor = Reactor(
             database._database._partition,
-            tables=[keyspace._table for keyspace in keyspaces],
-            streams=[set() for _ in keyspaces],
+            commands=PlainCommands(
+                database._database._partition,
+                tables=[keyspace._table for keyspace in keyspaces],
+                names=database._database._catalog._entries,
+                appended=self.server.appended.known,
+            ),
             dispatch=self._dispatch,
             open_session=partial(Session, self.server),
             close_session=self._end,
@@ -179,7 +184,8 @@ class RespServer:
 
     def save(self, done: Callable[[str | None], None]) -> None:
         """Copy the database into a new directory among the snapshots, then call with why it failed, or ``None``."""
-        path = self._snapshots / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        now_us = time.time_ns() // 1000
+        path = self._snapshots / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_us // 10**6))}.{now_us % 10**6:06}Z"
 
         async def copy() -> None:
             self._snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -54,19 +54,19 @@ def _connections(made: Metrics, owner: HttpServer) -> None:
 
 
 def _commands(made: Metrics, owner: HttpServer) -> None:
-    statistics, reactor = owner.server.statistics, owner.reactor
+    statistics, plain = owner.server.statistics, owner.reactor.commands
     calls: dict[Labels, float] = {(name,): one.count for name, one in statistics.calls.items()}
-    for name, plain in (("get", reactor.gets), ("set", reactor.sets)):
-        calls[name,] = calls.get((name,), 0.0) + plain
+    for name, count in (("get", plain.gets), ("set", plain.sets), ("xadd", plain.appends)):
+        calls[name,] = calls.get((name,), 0.0) + count
     help = "Commands of Redis clients that were executed."
     made.many("striate_commands_total", "counter", help, ("command",), calls)
     seconds: dict[Labels, float] = {(name,): one.microseconds / 1e6 for name, one in statistics.calls.items()}
-    help = "Time in commands, without the wait for the disk; plain GET and SET are not timed."
+    help = "Time in commands, without the wait for the disk; plain GET, SET and XADD are not timed."
     made.many("striate_commands_seconds_total", "counter", help, ("command",), seconds)
     errors: dict[Labels, float] = {(code,): count for code, count in statistics.errors.items()}
     made.many("striate_command_errors_total", "counter", "Errors that were answered.", ("code",), errors)
-    made.counter("striate_key_hits_total", "Plain GETs that found their key.", reactor.hits)
-    made.counter("striate_key_misses_total", "Plain GETs that did not.", reactor.gets - reactor.hits)
+    made.counter("striate_key_hits_total", "Plain GETs that found their key.", plain.hits)
+    made.counter("striate_key_misses_total", "Plain GETs that did not.", plain.gets - plain.hits)
 
 
 def _http(made: Metrics, owner: HttpServer) -> None:
