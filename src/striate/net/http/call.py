@@ -98,11 +98,15 @@ class Call:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
+        content = request.content
+        if content.is_eof() and content.exception() is None:  # it came with the headers
+            return content.read_nowait()
         pieces: list[bytes] = []
         size = 0
         while True:
             try:
-                piece = await asyncio.wait_for(request.content.readany(), BODY_SECONDS)
+                async with asyncio.timeout(BODY_SECONDS):
+                    piece = await content.readany()
             except TimeoutError:
                 raise HttpError(408, "the body stopped coming", close=True) from None
             except web.RequestPayloadError as error:

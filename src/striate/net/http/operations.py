@@ -110,29 +110,30 @@ class Operation:
 
 
 class Routes:
-    """Finds the operation of a request."""
+    """Finds the operation of a request. The part of a path that varies is its last one."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
-        self._by_path: dict[tuple[str, ...], dict[str, Operation]] = {}
+        self._fixed: dict[str, dict[str, Operation]] = {}
+        # By what stands before the last part: the name of that and the operations.
+        self._varying: dict[str, tuple[str, dict[str, Operation]]] = {}
         for operation in operations:
-            self._by_path.setdefault(_shape(operation.path), {})[operation.method] = operation
+            before, _, last = operation.path.rpartition("/")
+            if last.startswith("{"):
+                self._varying.setdefault(before, (last[1:-1], {}))[1][operation.method] = operation
+            else:
+                self._fixed.setdefault(operation.path, {})[operation.method] = operation
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, bytes]]:
-        """The operation, and the parts of the path by name."""
-        segments = [unquote_to_bytes(part) for part in path.encode("utf-8", "surrogateescape").split(b"/")]
-        for shape, operations in self._by_path.items():
-            if len(shape) != len(segments):
-                continue
-            pairs = list(zip(shape, segments, strict=True))
-            if all(name.startswith("{") or name.encode() == part for name, part in pairs):
-                parts = {name[1:-1]: part for name, part in pairs if name.startswith("{")}
-                operation = operations.get("GET" if method == "HEAD" else method)
-                if operation is None:
-                    allowed = [*operations, "HEAD"] if "GET" in operations else list(operations)
-                    raise HttpError(405, "not a method of this path", {"Allow": ", ".join(allowed)})
-                return operation, parts
-        raise HttpError(404, "there is no such path; /openapi.json lists those there are")
-
-
-def _shape(path: str) -> tuple[str, ...]:
-    return tuple(path.split("/"))
+        """The operation, and the part of the path that varies by its name."""
+        operations, parts = self._fixed.get(path), {}
+        if operations is None:
+            before, _, last = path.rpartition("/")
+            if before not in self._varying:
+                raise HttpError(404, "there is no such path; /openapi.json lists those there are")
+            name, operations = self._varying[before]
+            parts = {name: unquote_to_bytes(last.encode("utf-8", "surrogateescape"))}
+        operation = operations.get("GET" if method == "HEAD" else method)
+        if operation is None:
+            allowed = [*operations, "HEAD"] if "GET" in operations else list(operations)
+            raise HttpError(405, "not a method of this path", {"Allow": ", ".join(allowed)})
+        return operation, parts

@@ -12,6 +12,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -195,6 +196,7 @@ def _check_origin(request: web.BaseRequest, is_open: bool) -> None:
         raise HttpError(421, "a server without users is reached by its address or as localhost")
 
 
+@lru_cache(maxsize=64)
 def _is_address(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""

@@ -38,7 +38,10 @@ async def produce(call: Call) -> web.Response:
         value = await call.body()
         made = [as_entry([DATA, value] if key is None else [DATA, value, KEY, key])]
     stream = call.keyspace.create_stream(name)
-    ids = stream._append_many_nowait([value for value, _ in made], [key for _, key in made])
+    if len(made) == 1:
+        ids = [stream._append_nowait(*made[0])]
+    else:
+        ids = stream._append_many_nowait([value for value, _ in made], [key for _, key in made])
     call.server.changed(call.number, "xadd", name)
     await call.durable()
     return call.answer(Appended([id_bytes(id).decode() for id in ids]), 201)
