@@ -18,14 +18,14 @@ def test_commands_are_shown(run: Run, connect: Callable[[], Session], server: Se
     run("SET", "k", 'a "b"\r\n')
     run("MULTI")
     run("SELECT", 2)
-    run("GET", b"\x00\xff")
+    run("get", b"\x00\xff")
     run("EXEC")
     start = b"1700000000.000000 [0 127.0.0.1:50000] "
     assert [shown.replace(b"[2", b"[0").removeprefix(start) for shown in line.pushed] == [
-        rb'"set" "k" "a \"b\"\r\n"',
-        b'"multi"',
-        b'"exec"',
-        b'"select" "2"',
+        rb'"SET" "k" "a \"b\"\r\n"',
+        b'"MULTI"',
+        b'"EXEC"',
+        b'"SELECT" "2"',
         rb'"get" "\x00\xff"',
     ]
     watcher.end()
