@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import math
-import os
-import subprocess
-import sys
-import tarfile
 import unittest
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from support.anykeys import AnyKeyCache
+from support.sdists import unpacked_sdist
 
 from striate import Cache, PickleCodec
 
@@ -50,36 +45,10 @@ FAILS = {
 }
 
 
-def downloaded(folder: Path) -> Path:
-    """The unpacked source distribution. Skips where there is no network; never in CI."""
-    in_ci = bool(os.environ.get("CI"))
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "cachetools"]
-    retries = [] if in_ci else ["--retries", "0"]
-    # What runs this test with sanitizers would run pip with them, too.
-    environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONMALLOC")}
-    done = subprocess.run(
-        [*command, *retries, "--dest", str(folder), f"cachetools=={VERSION}"],
-        check=False,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    if done.returncode != 0:
-        assert not in_ci, done.stderr
-        pytest.skip(f"cachetools cannot be downloaded: {done.stderr.strip().splitlines()[-1]}")
-    archive = folder / f"cachetools-{VERSION}.tar.gz"
-    assert hashlib.sha256(archive.read_bytes()).hexdigest() == SHA256
-    with tarfile.open(archive) as packed:
-        packed.extraction_filter = lambda member, _: member  # its bytes are known; early 3.11 has no filters
-        packed.extractall(folder)
-    return folder / f"cachetools-{VERSION}"
-
-
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """cachetools' module of tests; it imports cachetools, which comes with it."""
-    source = downloaded(tmp_path_factory.mktemp("cachetools"))
+    source = unpacked_sdist("cachetools", VERSION, SHA256, tmp_path_factory.mktemp("cachetools"))
     spec = importlib.util.spec_from_file_location("cachetools_tests", source / "tests" / "__init__.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

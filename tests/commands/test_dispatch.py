@@ -23,7 +23,7 @@ class Queue:
         self.queued: list[tuple[Command, Arguments]] = []
         self.poisoned = False
 
-    def queue(self, command: Command, arguments: Arguments) -> None:
+    def queue(self, command: Command, arguments: Arguments, names: Arguments) -> None:
         self.queued.append((command, arguments))
 
     def poison(self) -> None:

@@ -18,7 +18,7 @@ def test_commands_are_shown(run: Run, connect: Callable[[], Session], server: Se
     run("SET", "k", 'a "b"\r\n')
     run("MULTI")
     run("SELECT", 2)
-    run("GET", b"\x00\xff")
+    run("get", b"\x00\xff")
     run("EXEC")
     start = b"1700000000.000000 [0 127.0.0.1:50000] "
     assert [shown.replace(b"[2", b"[0").removeprefix(start) for shown in line.pushed] == [
@@ -26,7 +26,7 @@ def test_commands_are_shown(run: Run, connect: Callable[[], Session], server: Se
         b'"MULTI"',
         b'"EXEC"',
         b'"SELECT" "2"',
-        rb'"GET" "\x00\xff"',
+        rb'"get" "\x00\xff"',
     ]
     watcher.end()
     run("SET", "k", "v")

@@ -8,7 +8,9 @@ import sys
 
 import click
 
+import striate
 from striate.cli.output import print_line
+from striate.commands.session import Settings
 from striate.net.loops import new_event_loop
 from striate.net.resp_server import RespServer
 from striate.storage.async_database import AsyncDatabase
@@ -45,7 +47,7 @@ def serve(data: str, host: str, port: int, durability: str) -> None:
 async def _serve(data: str, host: str, port: int, durability: str) -> None:
     loop = asyncio.get_running_loop()
     async with AsyncDatabase(data, durability) as database:  # type: ignore[arg-type]  # click has checked it
-        server = RespServer(database)
+        server = RespServer(database, Settings(version=striate.__version__))
         try:
             listening = server.start(host, port)
             for number in (signal.SIGINT, signal.SIGTERM):

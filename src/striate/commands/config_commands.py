@@ -75,7 +75,7 @@ def _text(word: bytes) -> str:
 )
 def config_resetstat(session: Session, arguments: Arguments) -> Reply:
     """CONFIG RESETSTAT."""
-    session.server.statistics.reset()
+    session.server.statistics.reset(session.server.effects.process_figures())
     return OK
 
 

@@ -56,6 +56,7 @@ def dispatch(session: Session, request: Arguments) -> Reply:
     skips, session.skips_reply = session.skips_reply, False
     try:
         command, arguments = find(request)
+        session.names = request[: len(request) - len(arguments)]
         check_may_run(session, command, arguments)
         pause = session.server.pause
         if pause is not None and pause.holds(command):
@@ -129,7 +130,7 @@ def queue(session: Session, command: Command, arguments: Arguments) -> None:
     if "no_multi" in command.flags:
         raise Failure("ERR Command not allowed inside a transaction")
     assert session.transaction is not None, "somebody has called MULTI"
-    session.transaction.queue(command, arguments)
+    session.transaction.queue(command, arguments, session.names)
 
 
 def execute(session: Session, command: Command, arguments: Arguments) -> Reply:

@@ -48,7 +48,7 @@ class Monitors:
         if _UNSEEN & command.flags:
             return
         now = self._server.effects.now_ms()
-        words = [*command.name.upper().encode().split(b" "), *arguments]  # as most clients write it
+        words = [*session.names, *arguments]
         line = f"{now // 1000}.{now % 1000:03}000 [{session.database} {session.line.peer}] "
         shown = Simple((line + " ".join(map(quoted, words))).encode())
         for each in list(self._sessions):

@@ -65,8 +65,8 @@ def bgsave(session: Session, arguments: Arguments) -> Reply:
     group="server",
 )
 def lastsave(session: Session, arguments: Arguments) -> Reply:
-    """LASTSAVE: 0 before the first."""
-    return session.server.statistics.last_save_s or 0
+    """LASTSAVE: when the server was started, before the first."""
+    return session.server.statistics.last_save_s
 
 
 @command(

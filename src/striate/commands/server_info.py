@@ -88,7 +88,7 @@ def _persistence(server: Server) -> Fields:
         "loading": 0,
         "async_loading": 0,
         "rdb_bgsave_in_progress": int(statistics.saving),
-        "rdb_last_save_time": statistics.last_save_s or 0,
+        "rdb_last_save_time": statistics.last_save_s,
         "rdb_last_bgsave_status": "err" if statistics.last_save_failed else "ok",
         "aof_enabled": 1,
         "aof_rewrite_in_progress": int(server.database.compacting),
@@ -99,15 +99,19 @@ def _persistence(server: Server) -> Fields:
 
 
 def _stats(server: Server) -> Fields:
-    figures = server.effects.process_figures()
-    executed = sum(calls.count for calls in server.statistics.calls.values())
+    statistics, figures = server.statistics, server.effects.process_figures()
+    executed = sum(calls.count for calls in statistics.calls.values())
+
+    def since_reset(name: str, otherwise: int = 0) -> int:
+        return int(figures[name] - statistics.figures_before.get(name, 0)) if name in figures else otherwise
+
     return {
-        "total_connections_received": max(server.last_session_id, int(figures.get("connections", 0))),
-        "total_commands_processed": max(executed, int(figures.get("requests", 0))),
-        "total_net_input_bytes": figures.get("input_bytes", 0),
-        "total_net_output_bytes": figures.get("output_bytes", 0),
-        "rejected_connections": figures.get("rejected_connections", 0),
-        "total_error_replies": sum(server.statistics.errors.values()),
+        "total_connections_received": since_reset("connections", server.last_session_id),
+        "total_commands_processed": since_reset("requests", executed),
+        "total_net_input_bytes": since_reset("input_bytes"),
+        "total_net_output_bytes": since_reset("output_bytes"),
+        "rejected_connections": since_reset("rejected_connections"),
+        "total_error_replies": sum(statistics.errors.values()),
         "evicted_keys": 0,
     }
 
@@ -212,7 +216,8 @@ def role(session: Session, arguments: Arguments) -> Reply:
 @command("lolwut", -1, "readonly fast", summary="Displays computer art and the version.", group="server", since="5.0.0")
 def lolwut(session: Session, arguments: Arguments) -> Reply:
     """LOLWUT [VERSION version]. No art."""
-    return Verbatim(f"striate ver. {session.server.settings.version}\n".encode())
+    settings = session.server.settings
+    return Verbatim(f"Redis ver. {settings.compatible_version} (striate {settings.version})\n".encode())
 
 
 # ---------------------------------------------------------------- waiting for copies

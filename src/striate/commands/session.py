@@ -50,8 +50,8 @@ class Transaction(Protocol):
     open: bool
     """Whether MULTI was called, so that commands are queued."""
 
-    def queue(self, command: Command, arguments: Arguments) -> None:
-        """Take a command to be executed at EXEC, with what its handler gets."""
+    def queue(self, command: Command, arguments: Arguments, names: Arguments) -> None:
+        """Take a command to be executed at EXEC, with what its handler gets and its names as the client wrote them."""
         ...
 
     def poison(self) -> None:
@@ -87,7 +87,7 @@ class Server:
         self.database, self.effects, self.settings, self.keyspaces = database, effects, settings, keyspaces
         self.sessions: dict[int, Session] = {}
         self.last_session_id = 0
-        self.statistics = Statistics()
+        self.statistics = Statistics(effects.now_ms() // 1000)
         # Called with the names of settings that CONFIG SET has changed.
         self.on_settings: list[Callable[[set[str]], None]] = []
         # Called with (database number, event, key) after each change of a key: tracking, notifications, WATCH, blocked.
@@ -181,6 +181,8 @@ class Session:
         self.closing = False
         self.no_evict = self.no_touch = False
         self.last_command = ""
+        # The command that runs as the client wrote its name (and its subcommand's): MONITOR and SLOWLOG show that.
+        self.names: Arguments = []
         # CLIENT REPLY: none at all, and none to the next command.
         self.muted = self.skips_reply = False
         # While it waits in a blocking command: ends the wait, as a timeout does or (true) with the error UNBLOCKED.

@@ -16,7 +16,7 @@ def note_if_slow(session: Session, entry: Command, arguments: Arguments, took_us
     limit = int(setting(server.settings, "slowlog-log-slower-than"))
     if limit < 0 or took_us < limit or "skip_slowlog" in entry.flags:
         return
-    words = [word.encode() for word in entry.name.split()] + arguments
+    words = session.names + arguments
     now_s = server.effects.now_ms() // 1000
     number = server.statistics.next_slow_id
     slow = SlowCommand(number, now_s, took_us, shortened(words), session.line.peer, session.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,12 +34,15 @@ class Calls:
 class Statistics:
     """Counted from the start, or since CONFIG RESETSTAT."""
 
-    def __init__(self) -> None:
+    def __init__(self, started_s: int) -> None:
         self.calls: dict[str, Calls] = {}
         self.errors: dict[str, int] = {}
         self.slow: deque[SlowCommand] = deque()
         self.next_slow_id = 0
-        self.last_save_s: int | None = None
+        # The process's own figures at CONFIG RESETSTAT: they are never set back.
+        self.figures_before: Mapping[str, int | float] = {}
+        # Before the first save it is the start, as in Redis.
+        self.last_save_s = started_s
         self.last_save_failed = self.saving = False
 
     def note(self, name: str, took_us: int) -> None:
@@ -66,8 +70,9 @@ class Statistics:
         while len(self.slow) > most:
             self.slow.pop()
 
-    def reset(self) -> None:
-        """Count from 0 again; the slow log stays."""
+    def reset(self, figures: Mapping[str, int | float]) -> None:
+        """Count from 0 again, from what the process's figures are now; the slow log stays."""
+        self.figures_before = figures
         self.calls.clear()
         self.errors.clear()
 

@@ -33,15 +33,15 @@ class Queue:
     def __init__(self) -> None:
         self.open = False
         self.poisoned = False
-        self.queued: list[tuple[Command, Arguments]] = []
+        self.queued: list[tuple[Command, Arguments, Arguments]] = []
         self.watched: dict[tuple[int, bytes], int] = {}
 
-    def queue(self, command: Command, arguments: Arguments) -> None:
-        """Take a command to be executed at EXEC, with what its handler gets."""
+    def queue(self, command: Command, arguments: Arguments, names: Arguments) -> None:
+        """Take a command to be executed at EXEC, with what its handler gets and its names as the client wrote them."""
         if len(self.queued) == MOST_QUEUED:
             raise Failure(f"ERR a transaction has at most {MOST_QUEUED} commands")
         if not self.poisoned:
-            self.queued.append((command, arguments))
+            self.queued.append((command, arguments, names))
 
     def poison(self) -> None:
         """Let EXEC fail: a command could not be queued."""
@@ -124,7 +124,7 @@ def exec_(session: Session, arguments: Arguments) -> Reply:
     if queue.poisoned:
         _forget(session)
         raise Failure("EXECABORT Transaction discarded because of previous errors.")
-    if not session.server.effects.is_durable() and any(each.handler in READERS for each, _ in queue.queued):
+    if not session.server.effects.is_durable() and any(each.handler in READERS for each, *_ in queue.queued):
         return RETRY
     _forget(session)
     for _ in range(MOST_TRIES):
@@ -146,7 +146,10 @@ def _attempt(session: Session, queue: Queue) -> Reply:
     database = session.database
     server.held, session.views = [], cast("list[Keyspace]", views)
     try:
-        replies = [execute(session, each, arguments) for each, arguments in queue.queued]
+        replies: list[Reply] = []
+        for each, arguments, session.names in queue.queued:
+            replies.append(execute(session, each, arguments))
+        session.names = [b"exec"]
         failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
         if failure is not None and _is_strict(session):
             session.database = database

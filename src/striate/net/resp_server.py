@@ -23,6 +23,7 @@ from striate.commands.dispatch import dispatch, load_commands
 from striate.commands.keyspace import Keyspace
 from striate.commands.registry import LATER, RETRY, SILENCE
 from striate.commands.session import DATABASES, Server, Session, Settings
+from striate.commands.settings import setting
 from striate.errors import DiskFullError, StriateError
 from striate.net.optional_http import NO_HTTP, new_http_server
 from striate.net.process_figures import process_figures
@@ -73,6 +74,11 @@ class RespServer:
             silence=SILENCE,
         )
         self._loop.add_reader(self._reactor.fileno(), self._reactor.run)
+        self.server.on_settings.append(self._on_settings)
+        self.server.settings.values |= {
+            "dir": database.path,
+            "appendfsync": "always" if database._database.durability == "power" else "everysec",
+        }
         self._http = new_http_server(database, self.server, self._reactor)
 
     # ------------------------------------------------------------ listening
@@ -89,7 +95,12 @@ class RespServer:
         self._listeners.append(listener)
         self._reactor.listen(listener.fileno())
         self._port = int(listener.getsockname()[1])
+        self.server.settings.values |= {"port": str(self._port), "bind": host}
         return self._port
+
+    def _on_settings(self, names: set[str]) -> None:
+        if "maxclients" in names:
+            self._reactor.most_connections = int(setting(self.server.settings, "maxclients"))
 
     async def serve(self) -> None:
         """Until somebody asks to stop."""
