@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import striate
+from striate.commands.keyspace import Entry
 from striate.net.http import call as call_module
 from striate.net.http import protocol
 from striate.net.http import server as server_module
@@ -114,7 +115,7 @@ async def test_waits_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(server_module, "MOST_WAITING", 2)
     async with serving(tmp_path) as (server, port):
         server.server.keyspaces[0].create_stream(b"s")
-        first = [asyncio.create_task(ask(port, get("/v1/streams/s?wait=3"))) for _ in range(2)]
+        first = [asyncio.create_task(ask(port, get("/v1/streams/s?wait=60"))) for _ in range(2)]
         assert server._http is not None
         while len(server._http._waits) < 2:
             await ask(port, get("/livez"))
@@ -124,8 +125,9 @@ async def test_waits_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for task in first:
             task.cancel()
         await asyncio.gather(*first, return_exceptions=True)
-        while server._http._waits:  # who goes away waits no longer
-            await ask(port, get("/livez"))
+        async with asyncio.timeout(10):
+            while server._http._waits:  # who goes away waits no longer
+                await ask(port, get("/livez"))
 
 
 class OneUser:
@@ -180,3 +182,62 @@ async def test_it_is_not_ready_when_the_disk_failed(tmp_path: Path) -> None:
         answer = await ask(port, get("/readyz"))
         assert answer[9:12] == b"503" and b"the log has failed" in answer
         assert (await ask(port, get("/livez")))[9:12] == b"200"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "/v1/keys/k", b"value", b"204"),
+        ("DELETE", "/v1/keys/old", b"", b"204"),
+        ("GET", "/v1/keys/old", b"", b"200"),
+        ("GET", "/v1/keys/none", b"", b"404"),
+        ("POST", "/v1/streams/s", b"value", b"201"),
+        ("POST", "/v1/transactions", b'[{"op":"set","key":"k","value":"v"}]', b"200"),
+    ],
+)
+async def test_answers_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: bytes, status: bytes
+) -> None:
+    async with serving(tmp_path) as (server, port):
+        server.server.keyspaces[0].set(b"old", b"value")
+        assert server._http is not None
+        synced = asyncio.get_running_loop().create_future()
+        asked = asyncio.Event()
+
+        def settled() -> asyncio.Future[None]:
+            asked.set()
+            return synced
+
+        monkeypatch.setattr(server, "is_durable", lambda: False)
+        monkeypatch.setattr(server._http.database, "_settled", settled)
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        kind = "json" if body.startswith(b"[") else "octet-stream"
+        request = asyncio.create_task(ask(port, f"{head}Content-Type: application/{kind}\r\n\r\n".encode() + body))
+        await asyncio.wait_for(asked.wait(), 10)
+        await ask(port, get("/livez"))
+        assert not request.done()
+        synced.set_result(None)
+        assert (await request)[9:12] == status
+
+
+@pytest.mark.asyncio
+async def test_a_thread_that_writes_between_look_and_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path) as (server, port):
+        keyspace = server.server.keyspaces[0]
+        keyspace.set(b"k", b"1")
+        look = keyspace.entry
+        version = keyspace.version(b"k")
+        raced = []
+
+        def entry(key: bytes) -> Entry | None:
+            found = look(key)
+            if not raced:
+                raced.append(keyspace.set(key, b"the other's"))
+            return found
+
+        monkeypatch.setattr(keyspace, "entry", entry)
+        head = f'PUT /v1/keys/k HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIf-Match: "{version}"\r\n'
+        answer = await ask(port, f"{head}Content-Length: 1\r\n\r\n2".encode())
+        assert answer[9:12] == b"412"
+        assert keyspace.get(b"k") == b"the other's"
