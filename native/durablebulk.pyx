@@ -13,6 +13,7 @@ from striate._native.durable cimport TableCore, end_of, load_key
 from striate._native.frame cimport UNIT_BYTES, frame_view
 from striate._native.inputs cimport as_list, as_pairs, as_utf8
 from striate._native.keyindex cimport (
+    STRIATE_KEYINDEX_STRIPES,
     STRIATE_MUST_BE_PRESENT,
     STRIATE_MUST_NOTHING,
     striate_hold,
@@ -45,6 +46,8 @@ from striate._native.table cimport (
     striate_table_stripe_of,
     striate_unlock,
 )
+
+from striate.errors import InvalidArgumentError
 
 cdef enum:
     AHEAD = 32                        # look-ups that wait for memory together
@@ -284,6 +287,8 @@ cdef class DurableTable(TableCore):
         cdef uint64_t version
         cdef const char *at
         self.check_open()
+        if cursor >> 32 >= STRIATE_KEYINDEX_STRIPES:
+            raise InvalidArgumentError("cursor", "one that a walk gave", cursor)
         memset(&walk, 0, sizeof(walk))
         walk.index, walk.cursor = self.index, cursor
         walk.prefix, walk.prefix_size = PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)

@@ -71,6 +71,8 @@ cdef class Partition:
     cdef readonly bint poisoned       # memory ran out between log and index
     cdef dict views                   # by number
     cdef readonly dict dropped        # the same of what is no more: (version of the record that says so, name)
+    cdef readonly dict names          # versions of the latest records of the catalog
+    cdef public uint64_t highest      # number that a view has or had
     cdef uint64_t hash_key[2]
     # Guards the descriptor: behind the stream's lock it may be closed, and its number be another file's.
     cdef striate_word_lock tell_lock

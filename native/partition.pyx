@@ -141,7 +141,7 @@ cdef class Partition:
         cdef bytes secret = os.urandom(16)
         self.log = log
         self.power = log._power
-        self.views, self.dropped = {}, {}
+        self.views, self.dropped, self.names = {}, {}, {}
         self.descriptor = -1
         memcpy(self.hash_key, <const char *>secret, 16)
 

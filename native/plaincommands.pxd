@@ -11,7 +11,7 @@ cdef class PlainCommands:
     cdef list tables                  # for each database: of its strings
     cdef dict names                   # the catalog's
     cdef list appended                # for each database: keys of streams, what XADD needs to know of them
-    cdef Py_ssize_t names_seen        # how many names there were at the last look
+    cdef uint64_t highest_seen        # number of a view, at the last look at the names: a new one has a higher one
     cdef bint has_streams             # one of them is, or was, not a table
     cdef public uint64_t gets, hits, sets, appends
 

@@ -49,9 +49,8 @@ cdef class PlainCommands:
 
     cdef bint may_be_stream(self, int database, const char *key, uint64_t size) except -1:
         cdef bytes name
-        if <Py_ssize_t>len(self.names) != self.names_seen:
-            # Names are never taken out, only given away.
-            self.names_seen = len(self.names)
+        if self.partition.highest != self.highest_seen:
+            self.highest_seen = self.partition.highest
             self.has_streams = any(entry["kind"] != "table" for entry in list(self.names.values()))
         if not self.has_streams:
             return False

@@ -13,7 +13,7 @@
  * what groups do take effect at once (docs/decisions/0019).
  *
  * A transaction that looks at a stream or changes it works on a clone, which shares runs and groups with the stream
- * until either of them changes one and takes a copy for itself (docs/decisions/0021).
+ * until either of them changes one and takes a copy for itself (docs/decisions/0023).
  *
  * Files: streamindex.c (entries), streamgroup.c (groups), streamrecord.c (preparing), streamtakein.c (taking in),
  * streamstate.c, streamclone.c.

@@ -250,11 +250,11 @@ cdef class GroupCore:
 
     # ------------------------------------------------------------ groups and consumers
 
-    def _set_nowait(self, id, int only_if):
-        """Make the group, ``only_if`` 1: it must not be there, or 2: move it; ``None``: to the end of the stream."""
+    def _set_nowait(self, id, int only_if, int64_t read=-1):
+        """Make the group (``only_if`` 1) or move it (2), to an id or the end; ``read``: entries up to there or -1."""
         cdef striate_stream_edit edit
         self.begin(&edit, STRIATE_TO_SET_GROUP, None)
-        edit.only_if, edit.read = <unsigned char>only_if, -1
+        edit.only_if, edit.read = <unsigned char>only_if, read
         if id is not None:
             edit.id_given = 1
             load_id(id, "id", 0, &edit.id)
@@ -283,8 +283,9 @@ cdef class GroupCore:
 
     # ------------------------------------------------------------ figures
 
-    def _pending(self, start, stop, int64_t most, consumer=None, int64_t min_idle_ms=0):
-        """Pending entries from one id to another: ``[(id, consumer, idle in ms, deliveries)]``."""
+    def _pending(self, start, stop, int64_t most, consumer=None, int64_t min_idle_ms=0, bint since=False):
+        """Pending entries from one id to another: ``[(id, consumer, idle in ms, deliveries)]``;
+        ``since``: the ms since the epoch at which it was given, in place of the idle ones."""
         cdef striate_id low, high
         cdef striate_pending *found
         cdef int64_t count = 0
@@ -292,10 +293,8 @@ cdef class GroupCore:
         cdef uint32_t wanted = 0
         cdef striate_group *group
         cdef bytes name = None if consumer is None else as_name(consumer, "consumer")
-        low.ms = low.seq = 0
         high.ms = high.seq = 0xFFFFFFFFFFFFFFFF
-        if start is not None:
-            load_id(start, "start", 0, &low)
+        load_id(0 if start is None else start, "start", 0, &low)
         if stop is not None:
             load_id(stop, "stop", 0xFFFFFFFFFFFFFFFF, &high)
         now = self._core._partition.now_ns() // 1_000_000
@@ -319,8 +318,8 @@ cdef class GroupCore:
                 at += 1
             striate_give_lock(&self._core.stream.lock)
             names = {number: name for number, name, *_ in self._consumers()}
-            return [(make_id(found[at].id), names.get(found[at].consumer, b""), max(now - found[at].delivered_ms, 0),
-                     found[at].deliveries) for at in range(count)]
+            return [(make_id(found[at].id), names.get(found[at].consumer, b""), found[at].delivered_ms if since else
+                     max(now - found[at].delivered_ms, 0), found[at].deliveries) for at in range(count)]
         finally:
             free(found)
 

@@ -234,6 +234,11 @@ cdef class StreamReader:
         return striate_load_u32(&self.stream.waiters)
 
     @property
+    def _changes(self):
+        """How often anything was changed since opening."""
+        return self.stream.counts[0] + self.stream.counts[1] + self.stream.counts[2]
+
+    @property
     def _last_version(self):
         """The version of the latest record."""
         return self.stream.version

@@ -51,6 +51,8 @@ from striate._native.table cimport (
     striate_unlock,
 )
 
+import json
+
 from striate.errors import CorruptRecordError
 
 cdef enum:
@@ -152,14 +154,30 @@ cdef struct question:
     bint estimate                     # not for good: what would stay
 
 
+cdef bint is_name_over(Partition partition, const question *asked, const frame_view *view,
+                       uint64_t version) noexcept with gil:
+    # Whether a record of the catalog counts no more. Like a deletion, one that makes a name free stays as long as older
+    # records may be in the log, of that name or of the view that it drops. The highest number stays known, as none is
+    # used twice.
+    cdef uint64_t latest = partition.names.get(view.key[:view.key_size], version)
+    entry = json.loads(view.value[:view.value_size])
+    if entry["kind"] == "dropped":
+        return asked.first and version <= asked.durable and entry["id"] != partition.highest
+    if latest != version:
+        return latest <= asked.durable
+    return entry["kind"] == "renamed" and asked.first and version <= asked.durable
+
+
 cdef bint counts(Partition partition, question *asked, const frame_view *view, uint64_t version) noexcept nogil:
     # Whether a record may still count.
     cdef seen_view *seen
     cdef uint32_t ahead
     cdef uint32_t number = 0
     cdef uint32_t flags = 0
-    if not view_extension(view, &number, &flags) or number == 0:
+    if not view_extension(view, &number, &flags):
         return True
+    if number == 0:
+        return not is_name_over(partition, asked, view, version)
     seen = view_of(partition, asked.views, number)
     if seen.dropped:
         # Not before the record that says so is on disk.

@@ -128,7 +128,7 @@ WRONG: dict[str, bytes] = {
     "a key before a table": b'{"key": "a", "value": "b"}\n',
     "no name": b'{"table": 5}\n',
     "an empty name": b'{"table": ""}\n',
-    "a long name": b'{"table": "%s"}\n' % (b"x" * 1025),
+    "a long name": b'{"table": "%s"}\n' % (b"x" * 65_536),
     "no codec": b'{"table": "t", "codec": 5}\n',
     "two codecs": GOOD + b'{"table": "t", "codec": "json"}\n',
     "another codec than is there": b'{"table": "stock", "codec": "json"}\n{"key": "a", "value": "1"}\n',

@@ -81,9 +81,9 @@ def test_an_error_inside_leaves_the_rest(run: Run) -> None:
 @pytest.mark.parametrize("by_server", [True, False])
 def test_a_strict_transaction_takes_all_back(run: Run, server: Server, session: Session, by_server: bool) -> None:
     if by_server:
-        server.settings.values["strict-transactions"] = "yes"
+        assert run("CONFIG", "SET", "strict-transactions", "yes") == b"OK"
     else:
-        session.strict_transactions = True
+        assert run("CLIENT", "STRICT", "ON") == b"OK"
     told = []
     run("SET", "text", "x")
     server.on_change.append(lambda *change: told.append(change))

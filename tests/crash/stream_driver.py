@@ -27,31 +27,30 @@ class Batch:
 
     def plan(self, random: Random, value: Callable[[int], bytes]) -> None:
         """One call more."""
+        stream, group = self._stream, self._group  # the calls must not hold this object, which holds them
         kind = random.choice(("append", "delete", "trim", "deliver", "acknowledge", "claim"))
         if kind == "append":
             values = [value(20) for _ in range(random.randrange(1, 4))]
             self._model.append(values, self._now_ms)
             self.records += len(values)
-            self.steps.append(lambda tx: tx[self._stream].append_many(values) and None)
+            self.steps.append(lambda tx: tx[stream].append_many(values) and None)
         elif kind == "delete":
             ids = [id for id in self._model.entries if random.random() < 0.3]
-            self._expect(lambda tx: tx[self._stream].delete(ids), self._model.remove(ids))
+            self._expect(lambda tx: tx[stream].delete(ids), self._model.remove(ids))
         elif kind == "trim":
             length = random.randrange(8)
-            self._expect(lambda tx: tx[self._stream].trim(max_length=length), self._model.trim(length))
+            self._expect(lambda tx: tx[stream].trim(max_length=length), self._model.trim(length))
         elif kind == "deliver":
             given = self._model.deliver(self._own, "worker", 3, self._now_ms)
-            self._expect(lambda tx: len(tx[self._group].read("worker", count=3)), len(given))
+            self._expect(lambda tx: len(tx[group].read("worker", count=3)), len(given))
         elif kind == "acknowledge":
             done = [id for id in self._own.pending if random.random() < 0.5]
             for id in done:
                 del self._own.pending[id]
-            self._expect(lambda tx: tx[self._group].acknowledge(done, strict=False), len(done))
+            self._expect(lambda tx: tx[group].acknowledge(done, strict=False), len(done))
         else:
             claimed, written = self._model.auto_claim(self._own, "other", 2, self._now_ms)
-            self._expect(
-                lambda tx: len(tx[self._group].auto_claim("other", 0.0, count=2)[1]), len(claimed), 2 * written
-            )
+            self._expect(lambda tx: len(tx[group].auto_claim("other", 0.0, count=2)[1]), len(claimed), 2 * written)
 
     def _expect(self, call: Callable[[Any], int], count: int, records: int | None = None) -> None:
         self.records += int(count > 0) if records is None else records

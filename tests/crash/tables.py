@@ -20,6 +20,10 @@ def section_of(key: Key) -> str:
     return key[1].decode() if key[0] == CATALOG else key[0].rpartition(" of ")[2]
 
 
+def _at_once(key: Key) -> bool:
+    return key[0] == CATALOG or key[0].startswith(("figures of ", "group of "))
+
+
 class Value:
     """What a key was given; its version is filled in when the database has told it."""
 
@@ -111,13 +115,16 @@ class Tables:
     def compare(self, seen: Seen, *, running: bool) -> str:
         """Whether `seen` is what the commits up to its end lead to: an empty string, or what is wrong.
 
-        A running database shows the names of tables also before they are durable, and does not show what is dropped.
+        A running database shows the names of tables and streams, what groups do and figures of streams also before they
+        are durable, and does not show what is dropped or removed.
         """
         wanted = self.rows(seen.now_us, seen.end)
         if running:
-            gone = self._dropped_after(seen.end)
-            wanted = {key: value for key, value in wanted.items() if section_of(key) not in gone}
-            wanted |= {key: value for key, value in self.rows(seen.now_us).items() if key[0] == CATALOG}
+            gone, latest = self._dropped_after(seen.end), self.rows(seen.now_us)
+            stays = {key: value for key, value in wanted.items() if section_of(key) not in gone and not _at_once(key)}
+            # An entry that is removed is so at once, one that is added when it is durable.
+            wanted = {key: value for key, value in stays.items() if key in latest or not key[0].startswith("entry of ")}
+            wanted |= {key: value for key, value in latest.items() if _at_once(key)}
         for key, (stored, version) in seen.rows.items():
             if key not in wanted:
                 return f"back from the dead: {key} is {stored[:20]!r}, of version {version}"

@@ -152,6 +152,66 @@ def test_waiters_are_told(db: striate.Database) -> None:
     assert got == ["dropped", "dropped"]
 
 
+def test_compaction_keeps_what_was_dropped_since_it_began(tmp_path: Path) -> None:
+    """The record that drops it is not on disk: a power cut would bring it back, and must bring back all of it."""
+    with striate.open(tmp_path / "db", "process", segment_bytes=4096, sync_interval_ms=60_000) as db:
+        stream, table = db.stream("s"), db.table("t")
+        for number in range(20):
+            stream.append_many([b"x" * 100] * 10)
+            table.set_many({b"%d" % number: b"y" * 100, b"k": b"z" * 100})
+        kept: list[int] = []
+
+        def drop(done: int, total: int) -> None:
+            if db.drop_stream("s"):
+                assert db.drop_table("t")
+                kept.append(db.log.stats().records)
+
+        assert db.compact(progress=drop).segments_before > 2
+        assert len(kept) == 1 and db.log.stats().records >= 200
+        assert db.compact().records_after <= 6
+
+
+@pytest.mark.parametrize("with_hints", [True, False])
+def test_names_that_come_and_go_take_no_room(tmp_path: Path, with_hints: bool) -> None:
+    db = striate.open(tmp_path / "db", "process", segment_bytes=8192, compaction_interval_s=None)
+    kept = db.stream("kept")
+    kept.append(b"1")
+    for number in range(300):
+        name = b"%d" % (number % 150)
+        db.stream(name).append(b"x")
+        if number % 3 == 0:
+            db.rename_stream(name, b"new")
+            name = b"new"
+        assert db.drop_stream(name)
+    last = db.stream("kept")._view.number + 300
+    records = db.compact().records_after
+    assert records <= 6 and db.names() == {b"kept": "stream"} and len(db._catalog.dump()) < 500
+    for _ in range(2):
+        db = reopened(db, with_hints=with_hints)
+        db.compact()
+        assert db.log.stats().records <= records + 1 and len(db.stream("kept")) == 1
+    kept = db.stream("kept")
+    assert db.stream("0")._view.number > last and kept.append(b"2")
+    assert len(db.stream("0")) == 0 and db.drop_stream("0") and len(kept) == 2
+    db.close()
+
+
+def test_a_drop_is_kept_while_what_it_drops_is_in_an_older_segment(tmp_path: Path) -> None:
+    db = striate.open(tmp_path / "db", "process", segment_bytes=4096, compaction_interval_s=None)
+    gone, kept = db.table("gone"), db.table("kept")
+    gone["k"] = b"x" * 100
+    for number in range(26):
+        kept[b"%d" % number] = b"x" * 100
+    db.table("later")["k"] = b"x" * 1000  # begins a segment
+    assert db.drop_table("gone")
+    for _ in range(20):
+        db.table("later")["k"] = b"x" * 1000
+    before = db.log.stats().records
+    assert db.compact(live_below=0.5).records_after < before and len(kept) == 26
+    with reopened(db, with_hints=False) as again:
+        assert again.names() == {b"kept": "table", b"later": "table"} and "k" not in again.table("gone")
+
+
 # ------------------------------------------------------------ in transactions
 
 
@@ -181,6 +241,18 @@ def test_names_in_a_transaction(db: striate.Database) -> None:
         assert db.drop_stream("more")
         db = reopened(db, with_hints=with_hints)
     db.close()
+
+
+def test_what_was_done_to_what_is_dropped_is_not_written(db: striate.Database) -> None:
+    stream, table = db.stream("s"), db.table("t")
+    stream.append(b"old", id="1-0")
+    end = db.log.next_offset
+    with db.transaction() as tx:
+        tx[stream].delete(["1-0"])
+        tx[stream].append(b"x")
+        tx[table]["k"] = b"v"
+        assert tx.drop_stream("s") and tx.drop_table("t")
+    assert db.log.next_offset == end + 2
 
 
 def test_a_transaction_whose_stream_is_dropped(db: striate.Database) -> None:

@@ -354,13 +354,12 @@ class StreamMachine(RuleBasedStateMachine):
         for name, group in self.groups.items():
             self.same_group(self.group(name), group)
 
-    def same_group(self, real: Any, group: ModelGroup) -> None:
+    def same_group(self, real: Any, group: ModelGroup, entries: Any = None) -> None:
+        entries = self.entries if entries is None else entries
         info = real.info()
         assert (pair(info.last_id), info.offset, info.pending) == (group.last, group.read, len(group.pending))
-        assert info.lag == sum(id > group.last for id in self.entries)
-        there = [
-            self.entries[id][2] for id in self.entries if min(group.pending, default=(HIGHEST, 0)) <= id <= group.last
-        ]
+        assert info.lag == sum(id > group.last for id in entries)
+        there = [entries[id][2] for id in entries if min(group.pending, default=(HIGHEST, 0)) <= id <= group.last]
         assert info.committed == min([group.read, *there[:1]])
         expected = [
             (id, one.consumer, self.idle(one) / 1000, one.deliveries) for id, one in sorted(group.pending.items())
@@ -373,8 +372,13 @@ class StreamMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("durability", ["process", "power"])
 @pytest.mark.parametrize("tasks", [False, True], ids=["thread", "tasks"])
 def test_against_the_model(durability: Durability, tasks: bool) -> None:
+    run_machine(StreamMachine, durability, tasks)
+
+
+def run_machine(machine: type[StreamMachine], durability: Durability, tasks: bool = False) -> None:
+    """Run it with other calls each time."""
     run_state_machine_as_test(
-        type("Machine", (StreamMachine,), {"durability": durability, "tasks": tasks}),
+        type("Machine", (machine,), {"durability": durability, "tasks": tasks}),
         settings=settings(
             max_examples=EXAMPLES if durability == "process" else EXAMPLES // 2,
             stateful_step_count=40,

@@ -167,6 +167,19 @@ def test_ids_go_on_behind_those_of_others(db: striate.Database, stream: striate.
     assert entry.id == striate.StreamId(1 << 60, 1) > theirs and entry.offset == 6
 
 
+def test_appends_that_wait_come_behind_what_was_done_before(
+    db: striate.Database, stream: striate.Stream[bytes]
+) -> None:
+    with db.transaction() as tx:
+        given = tx[stream].append(b"given", id=(1 << 60))
+        behind = tx[stream].append(b"behind")
+    assert (given.offset, behind.offset) == (5, 6) and behind.id == striate.StreamId(1 << 60, 1)
+    with db.transaction() as tx:
+        tx[stream].set_last_id((1 << 61), added=20)
+        last = tx[stream].append(b"last")
+    assert last.offset == 20 and last.id == striate.StreamId(1 << 61, 1) and stream.info().added == 21
+
+
 def test_long_streams_share_what_does_not_change(tmp_path: Path) -> None:
     with striate.open(tmp_path / "db", "process") as db:
         stream = db.stream("s", ids="offset")
@@ -252,13 +265,15 @@ async def test_tasks(tmp_path: Path, durability: Durability) -> None:
         stream = db.stream("s")
         group = await stream.group("g", "0")
         async with db.transaction() as tx:
-            tx.stream("s").append(b"a")
+            tx.stream("s").append(b"a", id="1-1")
             assert values(tx[group].read("anna")) == [b"a"] and len(stream) == 0
             tx.stream(b"\xfe").append(b"b")
         assert values(db.stream(b"\xfe")) == [b"b"] and group.info().pending == 1
         await db.rename_stream(b"\xfe", "t")
         assert db.names() == {b"s": "stream", b"t": "stream"}
         assert await db.drop_stream("t") and not await db.drop_stream("t") and not await db.drop_table("no")
+        await stream.set_last_id("1-5", added=7)
+        assert stream.info().added == 7 and await stream.append(b"z", id="1-*") == striate.StreamId("1-6")
         dropped = db.stream("u")
         assert await db.drop_stream("u")
         with pytest.raises(striate.DroppedError):

@@ -11,7 +11,17 @@ from itertools import islice
 import click
 
 import striate
-from striate.cli.output import json_line, plain, print_json, print_line, print_table, progress, safe_text, size_text
+from striate.cli.output import (
+    confirm,
+    json_line,
+    plain,
+    print_json,
+    print_line,
+    print_table,
+    progress,
+    safe_text,
+    size_text,
+)
 from striate.cli.parameters import DURATION, json_option, path_argument
 from striate.cli.stream_figures import print_streams, stream_figures
 from striate.errors import NotADatabaseError
@@ -56,7 +66,10 @@ def stat(path: str, as_json: bool) -> None:
     if as_json:
         print_json({"path": path, "tables": rows, "streams": streams, "caches": caches, "log": plain(stats)})
         return
-    print_table(["table", "keys", "codec"], [[str(r["table"]), f"{r['keys']:,}", str(r["codec"] or "-")] for r in rows])
+    print_table(
+        ["table", "keys", "codec"],
+        [[safe_text(str(r["table"])), f"{r['keys']:,}", str(r["codec"] or "-")] for r in rows],
+    )
     if streams:
         print_streams(streams)
     for cache in caches:
@@ -74,7 +87,7 @@ def tables(path: str, as_json: bool) -> None:
         found = database.tables()
     for name in sorted(found):
         if as_json:
-            sys.stdout.buffer.write(json_line({"table": name, **found[name]}))
+            sys.stdout.buffer.write(json_line(plain({"table": name, **found[name]})))
         else:
             print_line(safe_text(name))
 
@@ -136,6 +149,35 @@ def delete(path: str, table: str, key: str, as_json: bool) -> None:
         raise KeyNotFoundException(key)
     if as_json:
         print_json({"table": table, "key": key, "deleted": True})
+
+
+@db.command()
+@path_argument
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def drop(path: str, name: str, yes: bool, as_json: bool) -> None:
+    """Drop the table, stream or cache NAME with all that is in it; exit code 1 when there is none."""
+    if not yes and as_json:
+        raise click.UsageError("--json does not ask: give --yes")
+    with open_database(path) as database:
+        kind = database.names().get(name.encode("utf-8", "surrogateescape"))
+        if kind is None:
+            raise NameNotFoundException(name)
+        if not yes:
+            confirm(f"Drop the {kind} {safe_text(name)} of {path} with all that is in it? [y/N] ")
+        {"table": database.drop_table, "stream": database.drop_stream, "cache": database.drop_cache}[kind](name)
+    if as_json:
+        print_json({"name": name, "kind": kind, "dropped": True})
+    else:
+        print_line(f"dropped the {kind} {safe_text(name)}")
+
+
+class NameNotFoundException(click.ClickException):
+    """There is no such name: exit code 1."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"nothing of that name: {safe_text(name)}")
 
 
 @db.command()

@@ -19,9 +19,9 @@ from striate.cli.export_arrow import ArrowWriter
 from striate.cli.export_batches import Batch, Entry, Row, StreamBatch, TableBatch, Writer, in_batches
 from striate.cli.export_formats import JsonLinesWriter, read
 from striate.cli.import_streams import StreamPlan, append_entries, finish
-from striate.cli.output import plain, print_json, print_line, progress
+from striate.cli.output import print_json, print_line, progress
 from striate.cli.parameters import json_option, path_argument
-from striate.cli.stream_figures import groups_of
+from striate.cli.stream_figures import group_head, groups_of
 from striate.errors import ImportFormatError, RecordTooLargeError
 
 __all__ = ["export", "import_"]
@@ -49,8 +49,8 @@ def export(path: str, tables: tuple[str, ...], streams: tuple[str, ...], form: s
     r"""Write the database at PATH to stdout or a file, which `striate db import` takes.
 
     Keys and values of tables as they are stored, with their expiry and codecs; entries of streams with their ids and
-    keys, and of each consumer group the last entry it gave, so that it goes on behind that. Not exported: a group's
-    consumers, and what is pending. A file appears when it is complete.
+    keys, and of each consumer group the last entry it gave, so that it goes on behind that, its consumers, and what is
+    pending of the entries that are there. A file appears when it is complete.
 
     \b
     striate db export shop > shop.jsonl
@@ -98,7 +98,7 @@ def _target(output: str | None) -> Iterator[IO[bytes]]:
 
 def _stream_head(database: striate.Database, name: str) -> dict[str, Any]:
     stream = database.stored_stream(name)
-    groups = [{"group": plain(group._name), "last_id": str(group.info().last_id)} for group in groups_of(stream)]
+    groups = [group_head(stream, group) for group in groups_of(stream)]
     return {**database.streams()[name], "last_id": str(stream.info().last_id), "groups": groups}
 
 
@@ -141,7 +141,7 @@ def import_(path: str, file: IO[bytes], as_json: bool) -> None:
     """Store what `striate db export` wrote, FILE or stdin in either format, in the database at PATH.
 
     The database is made if it is not there. All of the file is checked before anything is changed. A stream that is
-    there with entries at or above the first of the file is refused. A group begins with nothing pending.
+    there with entries at or above the first of the file is refused.
     """
     with _seekable(file) as source:
         name = getattr(file, "name", "stdin")

@@ -3,7 +3,7 @@
 Version 1 has tables only: columns ``table``, ``key``, ``value``, ``expires``. Version 2 is written where there are
 streams: ``table`` and ``stream``, one of them null, ``id_ms`` and ``id_seq`` of an entry, ``key``, ``value`` and
 ``expires``. The names and options of tables and streams are JSON in the schema's metadata, so that an empty one is not
-lost.
+lost. Version 3 is written where a name is not UTF-8: names are binary there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from striate.cli.export_batches import (
     check_head,
     check_row,
 )
+from striate.cli.output import plain
 from striate.errors import ImportFormatError
 
 ARROW_MAGIC = b"ARROW1"
@@ -37,11 +38,26 @@ _TABLE_COLUMNS = {
     "value": "large_binary",
     "expires": "timestamp[ms, tz=UTC]",
 }
+_STREAM_COLUMNS = {"table": _NAMES_TYPE, "stream": _NAMES_TYPE, "id_ms": "uint64", "id_seq": "uint64"} | _TABLE_COLUMNS
+_BYTES_TYPE = _NAMES_TYPE.replace("string", "binary")
 _COLUMNS = {
     b"1": _TABLE_COLUMNS,
-    b"2": {"table": _NAMES_TYPE, "stream": _NAMES_TYPE, "id_ms": "uint64", "id_seq": "uint64"} | _TABLE_COLUMNS,
+    b"2": _STREAM_COLUMNS,
+    b"3": _STREAM_COLUMNS | {"table": _BYTES_TYPE, "stream": _BYTES_TYPE},
 }
 _Named = dict[str, dict[str, Any]]
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _pyarrow() -> Any:
@@ -79,19 +95,25 @@ class ArrowWriter:
         self._arrow = arrow = _pyarrow()
         self._names = {"table": list(tables), "stream": list(streams)}
         # The dictionary of a file's column never changes, so every batch has all names.
-        self._dictionaries = {kind: arrow.array(names, arrow.string()) for kind, names in self._names.items()}
         version = b"2" if streams else b"1"
+        made: Any = self._names
+        if not all(map(_is_utf8, [*tables, *streams])):
+            version = b"3"
+            made = {kind: [_encoded(name) for name in names] for kind, names in self._names.items()}
+        names_type = arrow.binary() if version == b"3" else arrow.string()
+        self._dictionaries = {kind: arrow.array(names, names_type) for kind, names in made.items()}
         metadata = {_VERSION_NAME: version, _TABLES_NAME: json.dumps(tables).encode()}
-        if streams:
+        if version != b"1":
             metadata[_STREAMS_NAME] = json.dumps(streams).encode()
         types = {
             _NAMES_TYPE: arrow.dictionary(arrow.int32(), arrow.string()),
+            _BYTES_TYPE: arrow.dictionary(arrow.int32(), arrow.binary()),
             "binary": arrow.binary(),
             "large_binary": arrow.large_binary(),
             "uint64": arrow.uint64(),
             "timestamp[ms, tz=UTC]": arrow.timestamp("ms", "UTC"),
         }
-        always = {"value"} if streams else {"table", "key", "value"}
+        always = {"value"} if version != b"1" else {"table", "key", "value"}
         columns = _COLUMNS[version].items()
         fields = [arrow.field(name, types[kind], nullable=name not in always) for name, kind in columns]
         self._schema = arrow.schema(fields, metadata)
@@ -162,7 +184,7 @@ def _named(schema: Any, kind: str, place: bytes, path: str) -> _Named:
     if not isinstance(named, dict) or not all(isinstance(options, dict) for options in named.values()):
         raise ImportFormatError(path, f"the names of its {kind}s are missing")
     for name, options in named.items():
-        check_head(path, kind, name, options)
+        check_head(path, kind, plain(name), options)
     return named
 
 
@@ -170,6 +192,11 @@ def _batches_of(batch: Any, tables: _Named, streams: _Named, path: str) -> Itera
     columns = {name: batch.column(name) for name in batch.schema.names}
     columns["expires"] = columns["expires"].cast("int64").fill_null(0)
     lists = {name: column.to_pylist() for name, column in columns.items()}
+    for kind in ("table", "stream"):
+        lists[kind] = [
+            name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+            for name in lists.get(kind, [None] * batch.num_rows)
+        ]
     nothing = [None] * batch.num_rows
     order = ("table", "stream", "id_ms", "id_seq", "key", "value", "expires")
     rows: dict[str, list[Row]] = {}

@@ -18,7 +18,7 @@ Entry = tuple[bytes | None, bytes, StreamId]  # key, value, id
 BATCH_ROWS, _BATCH_BYTES = 1000, 8 << 20
 _MOST_KEY_BYTES = 0xFFFF
 _ENTRY_HEAD_BYTES = 24  # docs/format.md: id and ordinal, which stand before an entry's key
-_MOST_NAME_BYTES = 1024
+_MOST_NAME_BYTES = 65_535
 _LAST_MS = (1 << 63) // 1_000_000 - 1
 _T = TypeVar("_T", Row, Entry)
 
@@ -34,7 +34,8 @@ class TableBatch(NamedTuple):
 class StreamBatch(NamedTuple):
     """Some entries of a stream, in their order; a stream has at least one batch, perhaps an empty one.
 
-    ``options``: ``codec``, ``ids``, ``last_id`` and ``groups``, each with ``group`` and ``last_id``, as JSON has them.
+    ``options``: ``codec``, ``ids``, ``last_id`` and ``groups``, each with ``group``, ``last_id``, ``consumers`` and
+    ``pending`` (id, number of the consumer, ms since the epoch, deliveries), as JSON has them.
     """
 
     stream: str
@@ -69,8 +70,10 @@ def in_batches(rows: Iterator[_T]) -> Iterator[list[_T]]:
 
 
 def check_head(path: str, kind: str, name: object, options: dict[str, Any]) -> str:
-    """Refuse what is no name of a table or stream (``kind``), and options it cannot have; the name."""
-    if not isinstance(name, str) or not 0 < len(name.encode("utf-8", "replace")) <= _MOST_NAME_BYTES:
+    """Refuse what is no name of a table or stream (``kind``), and options it cannot have; the name as text."""
+    encoded = read_bytes(name, path)
+    name = encoded.decode("utf-8", "surrogateescape")
+    if not 0 < len(encoded) <= _MOST_NAME_BYTES:
         raise ImportFormatError(path, f"{name!r:.100} is no name of a {kind}")
     if not isinstance(options.get("codec"), str | None):
         raise ImportFormatError(path, f"the codec of {name!r:.100} is no name")
@@ -91,6 +94,24 @@ def _check_stream(path: str, name: str, options: dict[str, Any]) -> None:
         raise ImportFormatError(path, f"two groups of {name!r:.100} have one name, or one has none that it can have")
     for group in groups:
         read_id(group.get("last_id"), path)
+        _check_pending(path, group)
+
+
+def _check_pending(path: str, group: dict[str, Any]) -> None:
+    consumers, pending = group.setdefault("consumers", []), group.setdefault("pending", [])
+    if not isinstance(consumers, list) or not isinstance(pending, list):
+        raise ImportFormatError(path, "the consumers of a group, or what is pending, is no list")
+    names = [read_bytes(name, path) for name in consumers]
+    if len(set(names)) < len(names) or not all(0 < len(name) <= _MOST_KEY_BYTES for name in names):
+        raise ImportFormatError(path, "two consumers have one name, or one has none that it can have")
+    bounds = (len(names) - 1, _LAST_MS, 0xFFFFFFFF)
+    for row in pending:
+        if not isinstance(row, list) or len(row) != 4:
+            raise ImportFormatError(path, f"{row!r:.100} is no pending entry")
+        read_id(row[0], path)
+        for number, most in zip(row[1:], bounds, strict=True):
+            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= most:
+                raise ImportFormatError(path, f"{row!r:.100} is no pending entry")
 
 
 def check_row(path: str, key: bytes, end_ms: object) -> int:

@@ -62,7 +62,7 @@ class JsonLinesWriter:
         """See :class:`striate.cli.export_batches.Writer`."""
         kind, name = ("table", batch.table) if isinstance(batch, TableBatch) else ("stream", batch.stream)
         if name != self._name:
-            self._file.write(json_line({kind: name, **batch.options}))
+            self._file.write(json_line({kind: plain(name), **batch.options}))
             self._name = name
         if isinstance(batch, TableBatch):
             for key, value, end in batch.rows:

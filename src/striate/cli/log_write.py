@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from striate import Log
-from striate.cli.output import plain, print_json, print_line, progress, size_text
+from striate.cli.output import confirm, plain, print_json, print_line, progress, size_text
 from striate.cli.parameters import DURATION, OFFSET, SEPARATORS, json_option, path_argument, require_log
 from striate.errors import RecordTooLargeError, StriateError
 
@@ -232,7 +232,7 @@ def repair(path: str, yes: bool, as_json: bool) -> None:
     if not yes and as_json:
         raise click.UsageError("--json does not ask: give --yes")
     if not yes:
-        _confirm(f"Repair {path}? Records that cannot be read are given up (their bytes are set aside). [y/N] ")
+        confirm(f"Repair {path}? Records that cannot be read are given up (their bytes are set aside). [y/N] ")
     report = repair_log(path)
     if as_json:
         print_json({"path": path, **plain(report)})
@@ -240,12 +240,3 @@ def repair(path: str, yes: bool, as_json: bool) -> None:
     print_line(f"kept {report.records_kept:,} records, set {size_text(report.bytes_set_aside)} aside")
     for name in report.broken_files:
         print_line(f"  {name}")
-
-
-def _confirm(question: str) -> None:
-    click.echo(question, nl=False, err=True)
-    answer = sys.stdin.readline()
-    if answer.strip().lower() not in {"y", "yes"}:
-        if not answer.endswith("\n"):
-            click.echo(err=True)
-        raise click.UsageError("not confirmed: nothing was changed; answer y, or give --yes")

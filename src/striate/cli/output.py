@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+import click
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Advance",
+    "confirm",
     "console",
     "duration_text",
     "json_line",
@@ -47,8 +50,10 @@ _NUMBER = re.compile(r"[\d.]+( ×| [KMGT]?i?B)?")
 
 def plain(value: Any) -> Any:
     """A value as JSON knows it: bytes as text or base64, dataclasses as objects, enums by their name."""
-    if value is None or isinstance(value, bool | str | float):
+    if value is None or isinstance(value, bool | float):
         return value
+    if isinstance(value, str):
+        return value if value.isascii() else _text_json(value)
     if isinstance(value, enum.Enum):
         return value.name.lower()
     if isinstance(value, int):
@@ -62,6 +67,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | range):
         return [plain(item) for item in value]
     return value.__name__ if isinstance(value, type) else str(value)
+
+
+def _text_json(text: str) -> str | dict[str, str]:
+    # A name of bytes that are no UTF-8 has surrogate escapes.
+    try:
+        return _bytes_json(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return text
 
 
 def _bytes_json(data: bytes) -> str | dict[str, str]:
@@ -97,6 +110,22 @@ def record_fields(record: Record) -> dict[str, Any]:
     }
 
 
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # of bytes that are no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def confirm(question: str) -> None:
+    """Go on only if the answer is yes."""
+    click.echo(question, nl=False, err=True)
+    answer = sys.stdin.readline()
+    if answer.strip().lower() not in {"y", "yes"}:
+        if not answer.endswith("\n"):
+            click.echo(err=True)
+        raise click.UsageError("not confirmed: nothing was changed; answer y, or give --yes")
+
+
 def safe_text(data: bytes | str, limit: int = 0) -> str:
     r"""Bytes as one line of text; what is not printable or not UTF-8 becomes an escape: ``\n``, ``\xff``.
 
@@ -108,7 +137,7 @@ def safe_text(data: bytes | str, limit: int = 0) -> str:
         data = data[: 4 * limit]
     text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
     if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        text = "".join(c if c.isprintable() else _escaped(c) for c in text)
     return text if not limit or len(text) <= limit else text[: limit - 1] + "…"
 
 

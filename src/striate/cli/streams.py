@@ -25,7 +25,7 @@ def streams(path: str, as_json: bool) -> None:
         found = database.streams()
     for name in sorted(found):
         if as_json:
-            sys.stdout.buffer.write(json_line({"stream": name, **found[name]}))
+            sys.stdout.buffer.write(json_line(plain({"stream": name, **found[name]})))
         else:
             print_line(safe_text(name))
 

@@ -173,6 +173,20 @@ def client_no_touch(session: Session, arguments: Arguments) -> Reply:
 
 
 @command(
+    "client strict",
+    3,
+    "noscript loading stale",
+    summary="Controls whether an error inside EXEC takes back the whole transaction of this connection.",
+    group="connection",
+    since="7.2.0",
+)
+def client_strict(session: Session, arguments: Arguments) -> Reply:
+    """CLIENT STRICT <ON | OFF>. striate's own; until it is called, the setting ``strict-transactions`` decides."""
+    session.strict_transactions = _is_on(arguments[0])
+    return OK
+
+
+@command(
     "client reply",
     3,
     "noscript loading stale",

@@ -86,6 +86,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "save": Setting("", str, mutable=False),
     "slowlog-log-slower-than": Setting("10000", _integer(-1, _MAX)),
     "slowlog-max-len": Setting("128", _integer(0, 100_000)),
+    "strict-transactions": Setting("no", _boolean),
     "stream-node-max-bytes": Setting("4096", _memory, mutable=False),
     "stream-node-max-entries": Setting("100", _integer(0, _MAX), mutable=False),
     "timeout": Setting("0", _integer(0, 1 << 31)),

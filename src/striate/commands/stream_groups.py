@@ -87,14 +87,14 @@ def _entries_read(text: bytes) -> int:
 def xgroup_create(session: Session, arguments: Arguments) -> Reply:
     """``XGROUP CREATE key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]``."""
     key, name = arguments[0], check_name(arguments[1], "group")
-    make, at = False, 3
+    make, read, at = False, -1, 3
     while at < len(arguments):
         word = arguments[at].upper()
         if word == b"MKSTREAM":
             make = True
             at += 1
         elif word == b"ENTRIESREAD" and at + 1 < len(arguments):
-            _entries_read(arguments[at + 1])
+            read = _entries_read(arguments[at + 1])
             at += 2
         else:
             raise _wrong("CREATE")
@@ -105,7 +105,7 @@ def xgroup_create(session: Session, arguments: Arguments) -> Reply:
     if stream is None:
         stream = session.keyspace.create_stream(key)
     try:
-        group_handle(stream, name)._set_nowait(position, 1)
+        group_handle(stream, name)._set_nowait(position, 1, read)
     except GroupExistsError:
         raise Failure("BUSYGROUP Consumer Group name already exists") from None
     session.changed("xgroup-create", key)
@@ -118,10 +118,9 @@ def xgroup_setid(session: Session, arguments: Arguments) -> Reply:
     rest = arguments[3:]
     if rest and (len(rest) != 2 or rest[0].upper() != b"ENTRIESREAD"):
         raise _wrong("SETID")
-    if rest:
-        _entries_read(rest[1])
+    read = _entries_read(rest[1]) if rest else -1
     group = _group_of(session, arguments[0], arguments[1])
-    group._set_nowait(_position(arguments[2]), 2)
+    group._set_nowait(_position(arguments[2]), 2, read)
     session.changed("xgroup-setid", arguments[0])
     return OK
 

@@ -8,7 +8,7 @@ from striate.commands.numbers import integer
 from striate.commands.registry import Arguments, command
 from striate.commands.stream_fields import entry_reply
 from striate.commands.stream_groups import pending_between
-from striate.commands.stream_ids import HIGHEST, LOWEST, id_bytes
+from striate.commands.stream_ids import HIGHEST, LOWEST, id_bytes, pair
 from striate.commands.stream_keys import (
     NO_LIMIT,
     entries_between,
@@ -78,12 +78,14 @@ def xinfo_stream(session: Session, arguments: Arguments) -> Reply:
 
 def _group_figures(stream: Stream[bytes], group: Group[bytes]) -> tuple[dict[bytes, Any], int]:
     last, read, pending, lag, _, _, _, _ = group._figures()
-    # Redis does not know the count before the group has given an entry to somebody.
-    known = any(active is not None for *_, active in group._consumers())
+    _, removed, low, added, length = stream._figures()
+    # Redis does not know the count before the group has given an entry to somebody, unless a client has said it.
+    said = pair(removed) == pair(low) == LOWEST and read != added - lag
+    known = said or any(active is not None for *_, active in group._consumers())
     return {
         b"last-delivered-id": id_bytes(last),
         b"entries-read": read if known else None,
-        b"lag": lag,
+        b"lag": added - read if said and lag != length else lag,
     }, pending
 
 

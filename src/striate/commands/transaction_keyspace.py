@@ -201,13 +201,5 @@ class Views:
             made = self._made[number] = TransactionKeyspace(self._keyspaces[number], self._transaction)
         return made
 
-    def committed(self) -> None:
-        """The transaction is: let the databases know which keys are streams now."""
-        for name, _ in self._transaction._names.records:
-            for keyspace in self._keyspaces:
-                key = keyspace._streams._key(text_of(name))
-                if key is not None:
-                    keyspace._streams.has(key)
-
     def __iter__(self) -> Iterator[Keyspace]:
         return (self[number] for number in range(len(self._keyspaces)))

@@ -155,7 +155,6 @@ def _attempt(session: Session, queue: Queue) -> Reply:
             session.database = database
             raise Failure(f"EXECABORT Transaction rolled back because of: {failure}")
         transaction._commit_nowait()
-        views.committed()
         held: list[Callable[[], object]] = server.held
     except ConflictError:
         session.database = database

@@ -23,6 +23,7 @@ from striate.commands.dispatch import dispatch, load_commands
 from striate.commands.keyspace import Keyspace
 from striate.commands.registry import LATER, RETRY, SILENCE
 from striate.commands.session import DATABASES, Server, Session, Settings
+from striate.commands.settings import setting
 from striate.errors import DiskFullError, StriateError
 from striate.net.process_figures import process_figures
 from striate.protocol.replies import Failure, Reply
@@ -72,6 +73,11 @@ class RespServer:
             silence=SILENCE,
         )
         self._loop.add_reader(self._reactor.fileno(), self._reactor.run)
+        self.server.on_settings.append(self._on_settings)
+        self.server.settings.values |= {
+            "dir": database.path,
+            "appendfsync": "always" if database._database.durability == "power" else "everysec",
+        }
 
     # ------------------------------------------------------------ listening
 
@@ -87,7 +93,12 @@ class RespServer:
         self._listeners.append(listener)
         self._reactor.listen(listener.fileno())
         self._port = int(listener.getsockname()[1])
+        self.server.settings.values |= {"port": str(self._port), "bind": host}
         return self._port
+
+    def _on_settings(self, names: set[str]) -> None:
+        if "maxclients" in names:
+            self._reactor.most_connections = int(setting(self.server.settings, "maxclients"))
 
     async def serve(self) -> None:
         """Until somebody asks to stop."""
@@ -177,7 +188,8 @@ class RespServer:
 
     def save(self, done: Callable[[str | None], None]) -> None:
         """Copy the database into a new directory among the snapshots, then call with why it failed, or ``None``."""
-        path = self._snapshots / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        now_us = time.time_ns() // 1000
+        path = self._snapshots / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_us // 10**6))}.{now_us % 10**6:06}Z"
 
         async def copy() -> None:
             self._snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)

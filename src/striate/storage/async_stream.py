@@ -79,6 +79,11 @@ class AsyncStream(Generic[V]):
         await self._wait()
         return removed
 
+    async def set_last_id(self, id: Id, *, added: int | None = None, removed_id: Id | None = None) -> None:
+        """Let ids go on behind one; see :meth:`striate.Stream.set_last_id`."""
+        self._own._set_last_to(id, added, removed_id)
+        await self._wait()
+
     # ------------------------------------------------------------ reading
 
     def get(self, id: Id, default: Any = None) -> Any:

@@ -98,12 +98,12 @@ class Catalog:
         known = json.loads(dumped or b'{"names": {}, "dropped": {}}')
         for number, (version, name) in known["dropped"].items():
             self.partition.dropped[int(number)] = version, as_name(name)
-        for name, entry in known["names"].items():
-            self._take(as_name(name), entry)
+        for name, (entry, version) in known["names"].items():
+            self._take(as_name(name), entry, version)
 
     def dump(self) -> bytes:
         """All of it, for the hint file."""
-        names = {text_of(name): entry for name, entry in self._entries.items()}
+        names = {text_of(name): (entry, self.partition.names[name]) for name, entry in self._entries.items()}
         dropped = {number: (version, text_of(name)) for number, (version, name) in self.partition.dropped.items()}
         return json.dumps({"names": names, "dropped": dropped}).encode()
 
@@ -195,10 +195,23 @@ class Catalog:
         if entry["kind"] == DROPPED and (before is None or before["kind"] != "cache"):
             self.partition.dropped[entry["id"]] = version, name
             self.partition._views.pop(entry["id"], None)
-        self._take(name, entry)
+        self._take(name, entry, version)
 
-    def _take(self, name: bytes, entry: Entry) -> None:
+    def forget(self, version: int) -> None:
+        """Forget free names whose records up to a version compaction has left out, and views that these dropped."""
+        highest = self.partition.highest
+        with self.lock:
+            for name, entry in list(self._entries.items()):
+                if entry["kind"] in FREE and self.partition.names[name] <= version and entry["id"] != highest:
+                    del self._entries[name], self.partition.names[name]
+            for number, (dropped, _) in list(self.partition.dropped.items()):
+                if dropped <= version and number != highest:
+                    del self.partition.dropped[number]
+
+    def _take(self, name: bytes, entry: Entry, version: int) -> None:
         self._entries[name] = entry
+        self.partition.names[name] = version
+        self.partition.highest = max(self.partition.highest, entry["id"])
         self._next_view = max(self._next_view, entry["id"] + 1)
         # A stream is there before its first record comes; a table is made by it.
         if entry["kind"] == "stream":

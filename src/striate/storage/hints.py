@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "hints"
 _MAGIC = b"SHNT"
-_VERSION = 2
+_VERSION = 3
 _HEADER = struct.Struct("<4sHHQQQQI16s")
 _PART = struct.Struct("<IIII")
 _CRC = struct.Struct("<I")

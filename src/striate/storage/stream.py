@@ -121,8 +121,11 @@ class Stream(_Base[V]):
             StreamIdError: the id is below the stream's last. InvalidArgumentError: another figure would be lower than
             it is, or the id removed is higher than the last.
         """
-        self._set_last_nowait(id, added, removed_id)
+        self._set_last_to(id, added, removed_id)
         self._wait()
+
+    def _set_last_to(self, id: Id, added: int | None, removed_id: Id | None) -> None:
+        self._set_last_nowait(id, None if added is None else integer(added, "added", 0, 1 << 62), removed_id)
 
     def _trim_by(self, max_length: int | None, max_age: _Duration | None, before: Id | None) -> int:
         reasons = {"max_length": max_length, "max_age": max_age, "before": before}

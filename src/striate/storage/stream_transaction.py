@@ -93,8 +93,8 @@ class TransactionStream(Generic[V]):
 
     What it reads must not have changed when it commits, or that is a conflict: entries that were removed, entries that
     were added behind the end where the end was looked at, groups where these were. Appending alone conflicts with
-    nothing. For the first of other calls the stream is looked at as it is then, which costs some microseconds for each
-    million entries.
+    nothing. For the first of other calls the stream is looked at as it is then, which costs some 60 microseconds for
+    each million entries.
     """
 
     def __init__(self, transaction: Transaction, stream: Stream[V], seen: StreamSeen) -> None:

@@ -72,6 +72,7 @@ def compact(db: Database, live_below: float, progress: Progress | None = None) -
                 result = _rewrite(db, run, first, durable)
                 if first:
                     clean.update(s.base_offset for s in result)
+                    db._catalog.forget(min(run[-1].next_offset, durable))
                 dropped += sum(s.record_count for s in run) - sum(s.record_count for s in result)
                 after += sum(s.end_position for s in result) - sum(s.end_position for s in run)
                 made += len(result) - len(run)
