@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.clients import NOW_MS, FakeEffects, Run
 
@@ -77,6 +79,13 @@ def test_slow_commands_are_logged(run: Run, effects: FakeEffects, monkeypatch: p
     assert run("SLOWLOG", "GET", 1) == [last]
     assert run("SLOWLOG", "RESET") == OK
     assert run("SLOWLOG", "GET") == []
+
+
+def test_a_slow_log_of_all_commands_has_get_and_set_as_well(run: Run, session: Session) -> None:
+    line: Any = session.line
+    for limit, plain in ((-1, True), (0, False), (99, False), (100, True), (10_000, True)):
+        run("CONFIG", "SET", "slowlog-log-slower-than", limit)
+        assert line.plain == (plain, 0)
 
 
 def test_the_slow_log_has_a_bound(run: Run, server: Server) -> None:

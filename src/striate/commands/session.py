@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DATABASES = 16
+PLAIN_US = 100
+"""What GET and SET take at most, as long as the disk keeps up."""
 
 
 class Users(Protocol):
@@ -113,6 +115,7 @@ class Server:
         self.held: list[Callable[[], object]] | None = None
         self._parts: dict[type, Any] = {}
         self.part(Notifications)
+        self._watch_for_slow_log()
 
     def part(self, kind: Callable[[Server], T]) -> T:
         """The server's one object of a class, made when it is first asked for: who waits, who subscribes."""
@@ -132,8 +135,14 @@ class Server:
     def change_settings(self, changes: dict[str, str]) -> None:
         """Settings are other ones now; they have been checked."""
         self.settings.values.update(changes)
+        self._watch_for_slow_log()
         for listener in self.on_settings:
             listener(set(changes))
+
+    def _watch_for_slow_log(self) -> None:
+        # What passes by Python is not in the slow log.
+        limit = int(self.settings.values.get("slowlog-log-slower-than", -1))
+        self.watch_all("slowlog", 0 <= limit < PLAIN_US)
 
     def when_committed(self, call: Callable[[], object]) -> None:
         """Call now, or when the transaction that runs is committed; never, if it is not."""
