@@ -41,10 +41,10 @@ class Served:
         self.process.terminate()
         return self.ended()
 
-    def ended(self) -> str:
-        """Wait for the end that is under way; what it said on stderr."""
+    def ended(self, code: int = 0) -> str:
+        """Wait for the end that is under way, with this code; what it said on stderr."""
         errors = self.process.communicate(timeout=30)[1]
-        assert self.process.returncode == 0, errors
+        assert self.process.returncode == code, errors
         return errors
 
 
