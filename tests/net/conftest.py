@@ -54,3 +54,11 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     yield server
     if server.process.poll() is None:
         assert server.stop() == ""
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for all tests that change nothing that others look at."""
+    server = Served(tmp_path_factory.mktemp("shared") / "db", "power")
+    yield server
+    assert server.stop() == ""

@@ -123,12 +123,6 @@ def test_a_slow_reader_holds_up_nobody(served: Served) -> None:
         assert received == wanted
 
 
-def test_http_is_refused_in_its_own_words(served: Served) -> None:
-    with served.connect() as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert answers(client, 1 << 20).startswith(b"HTTP/1.1 400")
-
-
 def test_what_was_answered_is_sent_before_the_end(served: Served) -> None:
     """SIGTERM while a client has not read its replies."""
     value = bytes(4 << 20)

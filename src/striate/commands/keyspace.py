@@ -6,11 +6,12 @@ the log is durable so far. What may not live here: what single commands check an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
 from striate._native.commit import Commit
+from striate._native.streamentry import StreamEntry
 from striate.commands.appended import Appended
 from striate.commands.patterns import literal, matches, prefix
 from striate.commands.stream_names import StreamNames
@@ -34,6 +35,8 @@ _STREAM_CURSORS: Final = 1 << 40
 Kind = Literal["string", "stream"]
 Write = tuple[bytes | None, int]
 """A value and the end of its time in milliseconds since the epoch, 0 for never; ``None`` removes the key."""
+New = tuple[Stream[bytes], StreamEntry, bytes, bytes | None]
+"""A stream and what is to be appended to it: the entry that gets the id, its value, its key."""
 
 
 class Entry(NamedTuple):
@@ -117,9 +120,14 @@ class Keyspace:
             if made is None or self._write(key, self._in_time(made), 0 if entry is None else entry.version):
                 return
 
-    def update(self, writes: Mapping[bytes, Write], versions: Mapping[bytes, int] | None = None) -> bool:
-        """Write many strings as one change, if the keys of ``versions`` have these still; whether it was made."""
-        commit = self._commit(len(writes) + len(versions or ()))
+    def update(
+        self, writes: Mapping[bytes, Write], versions: Mapping[bytes, int] | None = None, entries: Sequence[New] = ()
+    ) -> bool:
+        """Write many strings and append entries to streams as one change, if the keys of ``versions`` have these still;
+        whether it was made."""
+        commit = self._commit(len(writes) + len(versions or ()) + len(entries))
+        for stream, entry, stored, own_key in entries:
+            commit.append(stream, entry, stored, own_key)
         for key, version in (versions or {}).items():
             commit.check(self._table, key, version)
         for key, write in writes.items():

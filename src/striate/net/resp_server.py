@@ -25,6 +25,7 @@ from striate.commands.registry import LATER, RETRY, SILENCE
 from striate.commands.session import DATABASES, Server, Session, Settings
 from striate.commands.settings import setting
 from striate.errors import DiskFullError, StriateError
+from striate.net.optional_http import NO_HTTP, new_http_server
 from striate.net.process_figures import process_figures
 from striate.protocol.replies import Failure, Reply
 from striate.storage.async_database import AsyncDatabase
@@ -78,6 +79,7 @@ class RespServer:
             "dir": database.path,
             "appendfsync": "always" if database._database.durability == "power" else "everysec",
         }
+        self._http = new_http_server(database, self.server, self._reactor)
 
     # ------------------------------------------------------------ listening
 
@@ -114,6 +116,8 @@ class RespServer:
             self._reactor.stop_listening(listener.fileno())
             listener.close()
         self._listeners.clear()
+        if self._http is not None:
+            await self._http.stop(seconds)
         if self._reactor.drain():
             try:
                 await asyncio.wait_for(self._gone.wait(), seconds)
@@ -130,11 +134,14 @@ class RespServer:
             self._gone.set()
 
     def _hand_over(self, descriptor: int, tls: bool, read: bytes) -> None:
-        # Nothing else is spoken here yet.
-        with socket.socket(fileno=descriptor) as client:
-            client.setblocking(False)
+        client = socket.socket(fileno=descriptor)
+        client.setblocking(False)
+        if not tls and self._http is not None:
+            self._http.adopt(client, read)
+            return
+        with client:
             if not tls:
-                _send_if_possible(client, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                _send_if_possible(client, NO_HTTP)
 
     # ------------------------------------------------------------ commands
 
