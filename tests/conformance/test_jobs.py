@@ -1,8 +1,9 @@
-"""Programs that are made for Redis do a real job each: Django's cache, taskiq's queue, redis-benchmark."""
+"""Programs that are made for Redis: Django's own tests of its cache, taskiq's queue, redis-benchmark."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from support.sdists import unpacked_sdist
 
 from tests.net.conftest import Served
 
 pytestmark = pytest.mark.conformance
+
+DJANGO = "5.2.19"
+DJANGO_SHA256 = "ad03d8abc51dbff95ebf34b27123cf0c26a3b62db7ba0cd520783686362533d1"
 
 
 @pytest.fixture
@@ -24,44 +29,28 @@ def port(tmp_path: Path) -> Iterator[int]:
     assert served.stop() == ""
 
 
-def test_django_caches(port: int) -> None:
-    from django.conf import settings
-
-    settings.configure(
-        CACHES={
-            "default": {
-                "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                "LOCATION": f"redis://127.0.0.1:{port}/3",
-            }
-        }
+def test_what_django_tests_of_its_cache(port: int, tmp_path: Path) -> None:
+    source = unpacked_sdist("django", DJANGO, DJANGO_SHA256, tmp_path)
+    (tmp_path / "cache_settings.py").write_text(
+        f"""
+DATABASES = {{name: {{"ENGINE": "django.db.backends.sqlite3"}} for name in ("default", "other")}}
+SECRET_KEY, USE_TZ = "none", False
+LOCATION = "redis://127.0.0.1:{port}/5"
+CACHES = {{"default": {{"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": LOCATION}}}}
+"""
     )
-    from django.core.cache import cache
-
-    cache.set("rates", {"eur": 1.08}, timeout=60)
-    assert cache.get("rates") == {"eur": 1.08}
-    assert cache.add("rates", {}) is False
-    assert cache.add("visits", 41)
-    assert cache.incr("visits") == 42
-    assert cache.decr("visits", 2) == 40
-    with pytest.raises(ValueError, match="not found"):
-        cache.incr("nothing")
-    assert cache.touch("rates", 120)
-    assert cache.touch("nothing", 120) is False
-    cache.set("gone", "at once", timeout=0)
-    assert "gone" not in cache
-    assert cache.set_many({"a": 1, "b": [2]}, timeout=60) == []
-    assert cache.get_many(["a", "b", "c"]) == {"a": 1, "b": [2]}
-    assert cache.get_or_set("c", lambda: "made", timeout=60) == "made"
-    assert cache.get("c", version=2) is None
-    assert cache.incr_version("c") == 2
-    assert cache.get("c", version=2) == "made"
-    assert cache.delete("a")
-    assert cache.delete("a") is False
-    cache.delete_many(["b", "c"])
-    assert cache.has_key("rates")
-    cache.clear()
-    assert cache.get_many(["rates", "visits"]) == {}
-    cache.close()
+    done = subprocess.run(
+        [sys.executable, "runtests.py", "--settings=cache_settings", "--parallel=1", "cache.tests.RedisCacheTests"],
+        check=False,
+        cwd=source / "tests",
+        env=os.environ | {"PYTHONPATH": f"{source}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    count = re.search(r"Ran (\d+) tests", done.stderr)
+    assert count is not None and int(count[1]) > 50
 
 
 def test_taskiq_runs_tasks_from_a_stream(port: int) -> None:
