@@ -9,7 +9,8 @@ import sys
 import click
 
 import striate
-from striate.cli.output import print_line
+from striate.cli.output import print_json, print_line
+from striate.cli.parameters import json_option
 from striate.commands.session import Settings
 from striate.net.loops import new_event_loop
 from striate.net.resp_server import RespServer
@@ -29,7 +30,8 @@ __all__ = ["serve"]
     show_default=True,
     help="What an answered write survives: a power cut, or the end of the process.",
 )
-def serve(data: str, host: str, port: int, durability: str) -> None:
+@json_option
+def serve(data: str, host: str, port: int, durability: str, as_json: bool) -> None:
     r"""Serve a database to Redis clients.
 
     Ctrl-C or SIGTERM ends it: what was answered is on disk (--durability power).
@@ -41,10 +43,10 @@ def serve(data: str, host: str, port: int, durability: str) -> None:
     if host not in ("127.0.0.1", "::1", "localhost"):
         raise click.UsageError("--host must be a loopback address: there are no users and no TLS yet")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(data, "127.0.0.1" if host == "localhost" else host, port, durability))
+        runner.run(_serve(data, "127.0.0.1" if host == "localhost" else host, port, durability, as_json))
 
 
-async def _serve(data: str, host: str, port: int, durability: str) -> None:
+async def _serve(data: str, host: str, port: int, durability: str, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     async with AsyncDatabase(data, durability) as database:  # type: ignore[arg-type]  # click has checked it
         server = RespServer(database, Settings(version=striate.__version__))
@@ -52,7 +54,10 @@ async def _serve(data: str, host: str, port: int, durability: str) -> None:
             listening = server.start(host, port)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, server.shut_down)
-            print_line(f"serving {data} at {f'[{host}]' if ':' in host else host}:{listening} ({durability})")
+            if as_json:
+                print_json({"data": data, "host": host, "port": listening, "durability": durability})
+            else:
+                print_line(f"serving {data} at {f'[{host}]' if ':' in host else host}:{listening} ({durability})")
             sys.stdout.flush()
             await server.serve()
         finally:
