@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,24 +47,18 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
-    for _ in range(1000):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.01)
-    raise TimeoutError(f"nobody listens at port {port}")
-
-
 @contextlib.contextmanager
-def served(command: Sequence[str | Path], port: int) -> Iterator[None]:
-    """A server on the first processor."""
-    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL)
+def served(command: Sequence[str | Path], says: str) -> Iterator[None]:
+    """A server on the first processor, from the line on in which it says that it listens."""
+    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        _wait_for(port)
+        while says not in (line := process.stdout.readline()):
+            assert line, f"{command[0]} ended before it listened"
         yield
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def measure(load: Path, port: int, pipeline: int, seconds: float, mode: str) -> Rate:
@@ -91,11 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load = compiled_load(Path(name))
         ports = {"striate": _free_port()}
         serve = [sys.executable, "-m", "striate", "serve", "--data", f"{name}/data", "--durability", "process"]
-        stack.enter_context(served([*serve, "--port", str(ports["striate"])], ports["striate"]))
+        stack.enter_context(served([*serve, "--port", str(ports["striate"])], "serving"))
         if redis is not None:
             ports["redis"] = _free_port()
             volatile = [redis, "--port", str(ports["redis"]), "--save", "", "--appendonly", "no", "--dir", name]
-            stack.enter_context(served(volatile, ports["redis"]))
+            stack.enter_context(served(volatile, "Ready to accept"))
         print(f"| {_CONNECTIONS} connections, pipeline | requests/s | p99 µs | Redis requests/s | p99 µs | ratio |")
         print("|---|---|---|---|---|---|")
         for mode, pipeline in _CASES:

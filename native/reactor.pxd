@@ -63,7 +63,6 @@ cdef class Reactor:
     cdef striate_buffer spare
     cdef bint running
     cdef bint waiting                 # a call of `released` is on its way
-    cdef public bint plain            # no one need be told of keys that are set
     cdef public uint64_t requests, received_bytes, sent_bytes, accepted, refused, dropped
     cdef striate_request_limits limits, strange_limits
     cdef public uint64_t output_limit, most_connections

@@ -16,7 +16,6 @@ from posix.unistd cimport close as c_close
 from striate._native.plaincommands cimport PlainCommands
 from striate._native.platform cimport striate_load_u64, striate_monotonic_ns
 from striate._native.resp cimport (
-    STRIATE_INLINE_ALL,
     STRIATE_INLINE_PING,
     STRIATE_REQUEST_MORE,
     argument_list,
@@ -199,7 +198,7 @@ cdef class Connection:
         cdef uint64_t version = 0
         cdef bint answered
         self.reactor.requests += 1
-        if self.plain and self.reactor.plain:
+        if self.plain:
             try:
                 answered = self.reactor.commands.answer(self.database, self.protocol, &self.request, bytes,
                                                         &self.output, &version)
@@ -389,7 +388,6 @@ cdef class Reactor:
         self.hand_over, self.want_durable, self.wake = hand_over, want_durable, wake
         self.retry, self.later, self.silence = retry, later, silence
         self.connections, self.dirty, self.closed, self.listeners = {}, [], [], []
-        self.plain = True
         self.limits.arguments, self.limits.inline_names = 1 << 20, STRIATE_INLINE_PING
         self.limits.argument_bytes, self.limits.request_bytes = 512 << 20, 1 << 30
         self.strange_limits.arguments, self.strange_limits.inline_names = 10, STRIATE_INLINE_PING
@@ -422,12 +420,6 @@ cdef class Reactor:
                 connection.touch()
         self.run()
         return sum(not (<Connection>each).listening for each in self.connections.values())
-
-    def set_limits(self, *, uint32_t arguments, uint64_t argument_bytes, uint64_t request_bytes, bint inline):
-        """What a request of an authenticated client may have, and whether lines of words are taken."""
-        self.limits.arguments, self.limits.argument_bytes = arguments, argument_bytes
-        self.limits.request_bytes = request_bytes
-        self.limits.inline_names = STRIATE_INLINE_ALL if inline else STRIATE_INLINE_PING
 
     # ------------------------------------------------------------ sockets
 

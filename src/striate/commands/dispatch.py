@@ -142,12 +142,8 @@ def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
         for before in server.before_command:
             before(session, command, arguments)
         reply = command.handler(session, arguments)
-    except Failure as failure:
-        reply = failure
-    except DiskFullError as error:
-        reply = Failure(f"MISCONF the disk is full, and nothing was written: {error}")
-    except StriateError as error:
-        reply = Failure(f"ERR {error}")
+    except (Failure, StriateError) as error:
+        reply = failure_of(error)
     session.last_command = command.full_name
     if reply is RETRY:
         return reply
@@ -159,3 +155,12 @@ def execute(session: Session, command: Command, arguments: Arguments) -> Reply:
     for after in server.after_command:
         after(session, command, arguments, took_us)
     return reply
+
+
+def failure_of(error: Failure | StriateError) -> Failure:
+    """What a client is told of an error."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, DiskFullError):
+        return Failure(f"MISCONF the disk is full, and nothing was written: {error}")
+    return Failure(f"ERR {error}")

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from striate._native.plaincommands import PlainCommands
-from striate._native.reactor import Connection, Reactor
-from striate.commands.dispatch import dispatch, load_commands
+from striate._native.reactor import Reactor
+from striate.commands.dispatch import dispatch, failure_of, load_commands
 from striate.commands.keyspace import Keyspace
 from striate.commands.registry import LATER, RETRY, SILENCE
 from striate.commands.session import DATABASES, Server, Session, Settings
 from striate.commands.settings import setting
-from striate.errors import DiskFullError, StriateError
+from striate.errors import StriateError
 from striate.net.optional_http import NO_HTTP, new_http_server
 from striate.net.process_figures import process_figures
 from striate.protocol.replies import Failure, Reply
@@ -150,12 +150,8 @@ class RespServer:
             if isinstance(request, Exception):
                 raise request
             return dispatch(session, request)
-        except Failure as failure:
-            return failure
-        except DiskFullError as error:
-            return Failure(f"MISCONF the disk is full, nothing was changed: {error}")
-        except StriateError as error:
-            return Failure(f"ERR {error}")
+        except (Failure, StriateError) as error:
+            return failure_of(error)
         except Exception:
             # A bug must not cost the others their connections.
             _logger.exception("a command failed")
@@ -253,6 +249,3 @@ def _send_if_possible(client: socket.socket, data: bytes) -> None:
         client.send(data)
     except OSError:
         _logger.debug("a client went before it was refused")
-
-
-__all__ = ["Connection", "RespServer"]
